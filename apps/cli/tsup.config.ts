@@ -1,0 +1,12 @@
+import { defineConfig } from 'tsup';
+
+export default defineConfig({
+  entry: ['src/main.ts'],
+  format: ['esm'],
+  platform: 'node',
+  target: 'es2023', // lowers `using`
+  dts: false,
+  sourcemap: true,
+  clean: true,
+  silent: true,
+});

@@ -1,0 +1,186 @@
+/**
+ * Question templates of the perception tasks: attributes, places, and counts up to four.
+ *
+ * They teach a small base model to see; the target tasks are taught later and tested. So none of them may be worded like a
+ * target task, and no count goes beyond four. Rows and columns are numbered from 1, from the top left.
+ *
+ * A template lists every question it can ask about a scene. Choosing among them is the same for all (see perception.ts): first
+ * an answer, uniformly among those that occur, then a question with that answer, so that "nothing" and "0" do not drown the rest.
+ */
+import { GRID } from '../scene/scene.js';
+import type { Cells } from '../scene/scene.js';
+import { COLORS, KINDS, SHAPES, kindName, kindNamePlural, sameKind } from '../scene/vocabulary.js';
+import type { ObjectKind } from '../scene/vocabulary.js';
+import { parseInteger, parsePhrase } from './parse.js';
+import type { Question } from './generated.js';
+
+/** One way of asking. */
+export interface PerceptionTemplate {
+  /** All possible answers, or null where they cannot be listed. */
+  readonly classes: readonly string[] | null;
+  readonly parse: (text: string) => string | undefined;
+  /** Share of this template in the mixed task, relative to the others. */
+  readonly weight: number;
+  /** Every question with its answer; may be empty where the scene offers none. */
+  readonly candidates: (cells: Cells) => readonly Omit<Question, 'template'>[];
+}
+
+const NUMBERS = [1, 2, 3, 4] as const;
+const SMALL_COUNTS: readonly string[] = ['0', '1', '2', '3', '4'];
+const NOTHING = 'nothing';
+
+const lines = {
+  row: (cells: Cells, row: number): Cells => cells.slice((row - 1) * GRID, row * GRID),
+  column: (cells: Cells, column: number): Cells => cells.filter((_, cell) => cell % GRID === column - 1),
+} as const;
+
+const nameOf = (kind: ObjectKind | null): string => (kind === null ? NOTHING : kindName(kind));
+const listOf = (cells: Cells): string => cells.map(nameOf).join(', ');
+const countOf = (cells: Cells, kind: ObjectKind): number =>
+  cells.filter((cell) => cell !== null && sameKind(cell, kind)).length;
+
+/** The occupied cells with their 1-based place. */
+function occupied(cells: Cells): { kind: ObjectKind; row: number; column: number }[] {
+  return cells.flatMap((kind, cell) =>
+    kind === null ? [] : [{ kind, row: Math.floor(cell / GRID) + 1, column: (cell % GRID) + 1 }],
+  );
+}
+
+/** Kinds that are, or could easily be mistaken to be, in `line`: those that agree with something there in shape or colour. */
+function confusable(line: Cells): readonly ObjectKind[] {
+  return KINDS.filter((kind) => line.some((cell) => cell?.shape === kind.shape || cell?.color === kind.color));
+}
+
+/** The templates by name. Adding one is adding a row. */
+export const PERCEPTION_TEMPLATES: Readonly<Record<string, PerceptionTemplate>> = {
+  'cell-content': {
+    classes: [...KINDS.map(kindName), NOTHING],
+    parse: parsePhrase,
+    weight: 3,
+    candidates: (cells) =>
+      cells.map((kind, cell) => ({
+        question: `What is in row ${Math.floor(cell / GRID) + 1}, column ${(cell % GRID) + 1}?`,
+        answer: nameOf(kind),
+      })),
+  },
+  'cell-color': {
+    classes: COLORS,
+    parse: parsePhrase,
+    weight: 1,
+    candidates: (cells) =>
+      occupied(cells).map(({ kind, row, column }) => ({
+        question: `What color is the ${kind.shape} in row ${row}, column ${column}?`,
+        answer: kind.color,
+      })),
+  },
+  'cell-shape': {
+    classes: SHAPES,
+    parse: parsePhrase,
+    weight: 1,
+    candidates: (cells) =>
+      occupied(cells).map(({ kind, row, column }) => ({
+        question: `What shape is the ${kind.color} object in row ${row}, column ${column}?`,
+        answer: kind.shape,
+      })),
+  },
+  'row-presence': {
+    classes: ['yes', 'no'],
+    parse: parsePhrase,
+    weight: 1,
+    candidates: (cells) =>
+      NUMBERS.flatMap((row) => {
+        const line = lines.row(cells, row);
+        return confusable(line).map((kind) => ({
+          question: `Is there a ${kindName(kind)} in row ${row}?`,
+          answer: countOf(line, kind) > 0 ? 'yes' : 'no',
+          target: kind,
+        }));
+      }),
+  },
+  'find-column': {
+    classes: NUMBERS.map(String),
+    parse: parseInteger,
+    weight: 1,
+    candidates: (cells) =>
+      occupied(cells)
+        .filter(({ kind, row }) => countOf(lines.row(cells, row), kind) === 1)
+        .map(({ kind, row, column }) => ({
+          question: `Which column of row ${row} has the ${kindName(kind)}?`,
+          answer: String(column),
+          target: kind,
+        })),
+  },
+  'row-objects': {
+    classes: SMALL_COUNTS,
+    parse: parseInteger,
+    weight: 1,
+    candidates: (cells) =>
+      NUMBERS.map((row) => ({
+        question: `How many objects are in row ${row}?`,
+        answer: String(lines.row(cells, row).filter((cell) => cell !== null).length),
+      })),
+  },
+  'column-objects': {
+    classes: SMALL_COUNTS,
+    parse: parseInteger,
+    weight: 1,
+    candidates: (cells) =>
+      NUMBERS.map((column) => ({
+        question: `How many objects are in column ${column}?`,
+        answer: String(lines.column(cells, column).filter((cell) => cell !== null).length),
+      })),
+  },
+  'row-kind-count': {
+    classes: SMALL_COUNTS,
+    parse: parseInteger,
+    weight: 3,
+    candidates: (cells) =>
+      NUMBERS.flatMap((row) => {
+        const line = lines.row(cells, row);
+        return confusable(line).map((kind) => ({
+          question: `Count the ${kindNamePlural(kind)} in row ${row}.`,
+          answer: String(countOf(line, kind)),
+          target: kind,
+        }));
+      }),
+  },
+  'column-kind-count': {
+    classes: SMALL_COUNTS,
+    parse: parseInteger,
+    weight: 2,
+    candidates: (cells) =>
+      NUMBERS.flatMap((column) => {
+        const line = lines.column(cells, column);
+        return confusable(line).map((kind) => ({
+          question: `Count the ${kindNamePlural(kind)} in column ${column}.`,
+          answer: String(countOf(line, kind)),
+          target: kind,
+        }));
+      }),
+  },
+  'describe-row': {
+    classes: null,
+    parse: parsePhrase,
+    weight: 3,
+    candidates: (cells) =>
+      NUMBERS.map((row) => ({ question: `Describe row ${row}.`, answer: listOf(lines.row(cells, row)) })),
+  },
+  'describe-column': {
+    classes: null,
+    parse: parsePhrase,
+    weight: 2,
+    candidates: (cells) =>
+      NUMBERS.map((column) => ({
+        question: `Describe column ${column}.`,
+        answer: listOf(lines.column(cells, column)),
+      })),
+  },
+  'describe-image': {
+    classes: null,
+    parse: parsePhrase,
+    weight: 2,
+    candidates: (cells) => [
+      { question: 'Describe the image.', answer: NUMBERS.map((row) => listOf(lines.row(cells, row))).join('; ') },
+    ],
+  },
+};

@@ -1,0 +1,93 @@
+/** `grad`, `valueAndGrad`, `customGrad` and `checkpoint`: the faces of the reverse walk in `gradients.ts`. */
+import { GradientError } from '../errors.js';
+import { callOp, inline, trace } from '../graph/call.js';
+import { type Op, apply, applyOne, full } from '../op.js';
+import type { NoAttributes } from '../ops/elementwise.js';
+import { formatShape } from '../shape.js';
+import { Tensor } from '../tensor.js';
+import { flatten, unflatten } from '../tree.js';
+import { vectorJacobianProduct } from './gradients.js';
+
+/**
+ * `fn` together with its gradient in its first argument, a tensor or a tree of tensors.
+ *
+ * `fn` returns one f32 scalar, or `[scalar, extra]` where `extra` is passed through undifferentiated.
+ * The result is `[what fn returned, gradients shaped like the first argument]`.
+ */
+export function valueAndGrad<
+  First,
+  Rest extends readonly unknown[],
+  Result extends Tensor | readonly [Tensor, unknown],
+>(fn: (first: First, ...rest: Rest) => Result): (first: First, ...rest: Rest) => [Result, First] {
+  return (first, ...rest) => {
+    const result = fn(first, ...rest);
+    const value: Tensor = result instanceof Tensor ? result : result[0];
+    if (value.rank !== 0 || value.dtype !== 'f32') {
+      throw new GradientError(
+        `grad needs a function to an f32 scalar, it returned ${value.dtype}${formatShape(value.shape)}: reduce it with sum or mean`,
+      );
+    }
+    const inputs = flatten(first);
+    return [result, unflatten(first, vectorJacobianProduct([value], inputs, [full([], 1)]))];
+  };
+}
+
+/** The gradient of a scalar function in its first argument (jax.grad). */
+export function grad<First, Rest extends readonly unknown[]>(
+  fn: (first: First, ...rest: Rest) => Tensor,
+): (first: First, ...rest: Rest) => First {
+  const both = valueAndGrad(fn);
+  return (first, ...rest) => both(first, ...rest)[1];
+}
+
+/**
+ * A function with a gradient of its own making.
+ *
+ * `backward` gets the inputs, the output and its cotangent, and returns one cotangent per input. A tensor that `forward`
+ * closes over has no gradient: asking for one throws.
+ */
+export function customGrad(
+  forward: (...inputs: Tensor[]) => Tensor,
+  backward: (inputs: readonly Tensor[], output: Tensor, cotangent: Tensor) => readonly Tensor[],
+): (...inputs: Tensor[]) => Tensor {
+  return (...inputs) => {
+    const body = trace((parameters) => [forward(...parameters)], inputs);
+    return applyOne(callOp, [...inputs, ...body.captured], {
+      body,
+      backward: (node, [cotangent]) => [
+        ...backward(node.inputs.slice(0, inputs.length), node.outputs[0]!, cotangent!),
+        ...body.captured.map(() => undefined),
+      ],
+    });
+  };
+}
+
+/** y = x, as a value of its own: keeps a recomputation from being merged with the original. */
+export const barrierOp: Op<NoAttributes> = {
+  name: 'barrier',
+  infer: ([x]) => [x!],
+  reference({ inputs: [x], outputs: [y] }) {
+    y!.data.set(x!.data);
+  },
+  vjp: ({ cotangents: [dy] }) => [dy],
+};
+
+/**
+ * `fn` whose intermediate values are not kept for the backward pass but computed again (torch.utils.checkpoint).
+ *
+ * Memory: between forward and backward only the inputs live. Tensors that `fn` closes over get gradients too.
+ */
+export function checkpoint(fn: (...inputs: Tensor[]) => Tensor): (...inputs: Tensor[]) => Tensor {
+  return (...inputs) => {
+    const body = trace((parameters) => [fn(...parameters)], inputs);
+    return apply(callOp, [...inputs, ...body.captured], {
+      body,
+      backward: (node, cotangents) => {
+        const again = node.inputs.map((input) => applyOne(barrierOp, [input], {}));
+        const floats = again.filter((input) => input.dtype === 'f32');
+        const gradients = vectorJacobianProduct(inline(body, again), floats, [cotangents[0]!]);
+        return again.map((input) => gradients[floats.indexOf(input)]);
+      },
+    })[0]!;
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * The contract between the core and an engine: hold buffers, lower a plan, run it, read back.
+ *
+ * The core owns graphs, gradients, plans and lifetimes; a device owns bytes and kernels. A device may refuse a fused op
+ * (`supports`), and the core then plans its decomposition instead. Buffers have no public dispose: the core releases one
+ * when it is donated, or when its last handle has been collected.
+ */
+import type { HostArray } from './dtype.js';
+import type { Op } from './op.js';
+import type { Plan } from './plan/plan.js';
+import type { TensorSpec } from './tensor.js';
+
+/** A value on a device. What is inside is the device's own business. */
+export interface DeviceBuffer {
+  readonly byteLength: number;
+}
+
+export interface MemoryReport {
+  /** Bytes held by materialised tensors that handles (or the collector) still keep. */
+  readonly rootBytes: number;
+  /** Bytes of the arena that intermediates share. */
+  readonly arenaBytes: number;
+  /** Largest sum of both so far. */
+  readonly peakBytes: number;
+}
+
+export interface Executable {
+  /**
+   * Runs the plan once. `inputs` are in the order of `plan.inputs`. The result is in the order of `plan.outputs`; for a
+   * donated pair the output takes over the donor's buffer, whose old value is gone afterwards.
+   */
+  run(inputs: readonly DeviceBuffer[]): Promise<readonly DeviceBuffer[]>;
+}
+
+export interface Device {
+  readonly name: string;
+  /** False when the device has no kernel for this application of a fused op; the core then decomposes it. */
+  supports(op: Op, inputs: readonly TensorSpec[], attributes: object): boolean;
+  upload(data: HostArray, spec: TensorSpec): DeviceBuffer;
+  /** A copy of the buffer's elements. */
+  read(buffer: DeviceBuffer, spec: TensorSpec): Promise<HostArray>;
+  /** Gives the bytes back. Only the core calls this. */
+  release(buffer: DeviceBuffer): void;
+  lower(plan: Plan): Executable;
+  memory(): MemoryReport;
+}
+
+let chosen: Device | undefined;
+
+/** The device that `data()` and `evaluate` use when none is named. */
+export function defaultDevice(): Device {
+  if (!chosen)
+    throw new Error(
+      'no default device: pass { device }, or call setDefaultDevice(createReferenceDevice()) once at start-up',
+    );
+  return chosen;
+}
+
+/** Chooses the device that `data()` and `evaluate` use when none is named. Applications call this, libraries do not. */
+export function setDefaultDevice(device: Device | undefined): void {
+  chosen = device;
+}

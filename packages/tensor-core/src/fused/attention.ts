@@ -1,0 +1,167 @@
+/**
+ * Scaled dot-product attention with grouped queries and a mask (Vaswani et al. 2017; GQA: Ainslie et al. 2023).
+ *
+ *   P = softmax_k(scale · q·kᵀ over allowed keys),   y = P·v,   lse = log Σ_k e^(scale·q·k)
+ *
+ * q [B, Hq, Sq, D], k and v [B, Hk, Sk, D] with Hq a multiple of Hk: query head h reads key head ⌊h / (Hq/Hk)⌋.
+ * Outputs y [B, Hq, Sq, D] and lse [B, Hq, Sq], kept for the backward pass (+Infinity for a query that sees no key, so
+ * that e^(s − lse) is 0 there). Backward, with δ = Σ_d dy∘y:
+ *   dv = Pᵀ·dy,   ds = P∘(dy·vᵀ − δ)·scale,   dq = ds·k,   dk = dsᵀ·q,   summed over the query heads of a group.
+ */
+import { ShapeError } from '../errors.js';
+import { type HostTensor, apply } from '../op.js';
+import { add } from '../ops/add.js';
+import { broadcastTo } from '../ops/broadcast-to.js';
+import { equal } from '../ops/compare.js';
+import { exp } from '../ops/exp.js';
+import { log } from '../ops/log.js';
+import { matmul } from '../ops/matmul.js';
+import { max } from '../ops/max.js';
+import { mul } from '../ops/mul.js';
+import { reshape } from '../ops/reshape.js';
+import { select } from '../ops/select.js';
+import { sub } from '../ops/sub.js';
+import { sum } from '../ops/sum.js';
+import { stopGradient } from '../ops/stop-gradient.js';
+import { formatShape } from '../shape.js';
+import type { Tensor } from '../tensor.js';
+import type { Mask } from '../mask/mask.js';
+import { type MaskExpression, type MaskPredicate, checkMaskOperands, maskPredicate, maskTensor, splitMask } from '../mask/expression.js';
+import { type FusedPair, defineFused } from './define.js';
+import { softmax } from './softmax.js';
+
+export interface AttentionAttributes {
+  readonly scale: number;
+  readonly mask: MaskExpression | null;
+}
+
+/** k or v repeated so that each query head has its own: [B, Hk, S, D] → [B, Hq, S, D]. */
+function repeatHeads(x: Tensor, queryHeads: number): Tensor {
+  const [batch, heads, length, width] = x.shape as [number, number, number, number];
+  const group = queryHeads / heads;
+  if (group === 1) return x;
+  return reshape(broadcastTo(reshape(x, [batch, heads, 1, length, width]), [batch, heads, group, length, width]), [batch, queryHeads, length, width]);
+}
+
+/** scale·q·kᵀ with -Infinity where the mask forbids: [B, Hq, Sq, Sk]. */
+function maskedScores(q: Tensor, k: Tensor, operands: readonly Tensor[], { scale, mask }: AttentionAttributes): Tensor {
+  const scores = mul(matmul(q, repeatHeads(k, q.shape[1]!), { transposeB: true }), scale);
+  if (!mask) return scores;
+  const allow = maskTensor(mask, operands, q.shape[2]!, k.shape[2]!);
+  return select(reshape(allow, [allow.shape[0]!, 1, ...allow.shape.slice(1)]), scores, -Infinity);
+}
+
+/** Attention weights as a tensor [B, Hq, Sq, Sk], for inspection (heat maps, audits). */
+export function attentionWeights(q: Tensor, k: Tensor, { scale = 1 / Math.sqrt(q.shape[3]!), mask }: { readonly scale?: number; readonly mask?: Mask } = {}): Tensor {
+  const { expression, operands } = mask ? splitMask(mask) : { expression: null, operands: [] };
+  return softmax(maskedScores(q, k, operands, { scale, mask: expression }));
+}
+
+interface Sizes {
+  readonly heads: number;
+  readonly group: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly width: number;
+}
+
+/** Calls `visit` for each (batch, query head, query) with the row's place in q, and the places of its head in k and v. */
+function forEachQuery(q: HostTensor, k: HostTensor, visit: (row: number, query: number, batch: number, keyHead: number, sizes: Sizes) => void): void {
+  const [batch, heads, queries, width] = q.shape as [number, number, number, number];
+  const keyHeads = k.shape[1]!;
+  const sizes = { heads, group: heads / keyHeads, queries, keys: k.shape[2]!, width };
+  for (let row = 0; row < batch * heads * queries; row++) {
+    const head = Math.floor(row / queries);
+    const at = Math.floor(head / heads);
+    visit(row, row % queries, at, at * keyHeads + Math.floor((head % heads) / sizes.group), sizes);
+  }
+}
+
+const everything: MaskPredicate = () => true;
+
+export const attentionPair: FusedPair<AttentionAttributes> = defineFused<AttentionAttributes>({
+  name: 'attention',
+  infer([q, k, v, ...operands], { mask }) {
+    const [batch, heads, queries, width] = q!.shape;
+    const fits = q!.shape.length === 4 && k!.shape.length === 4 && k!.shape[0] === batch && k!.shape[3] === width && heads! % k!.shape[1]! === 0 && formatShape(k!.shape) === formatShape(v!.shape);
+    if (!fits) throw new ShapeError(`attention: q ${formatShape(q!.shape)}, k ${formatShape(k!.shape)} and v ${formatShape(v!.shape)} do not fit; they are [batch, heads, length, width], query heads a multiple of key heads`);
+    if (mask) checkMaskOperands(mask, operands, batch!, queries!, k!.shape[2]!);
+    return [q!, { shape: q!.shape.slice(0, 3), dtype: 'f32' }];
+  },
+  decompose([q, k, v, ...operands], attributes) {
+    const scores = maskedScores(q!, k!, operands, attributes);
+    const largest = stopGradient(max(scores, -1, true));
+    const hidden = equal(largest, -Infinity);
+    const shift = select(hidden, 0, largest);
+    const normalizer = add(log(sum(exp(sub(scores, shift)), -1, true)), shift);
+    const lse = select(hidden, Infinity, normalizer);
+    return [matmul(softmax(scores), repeatHeads(v!, q!.shape[1]!)), reshape(lse, q!.shape.slice(0, 3))];
+  },
+  reference({ inputs: [q, k, v, ...operands], outputs: [y, lse], attributes: { scale, mask } }) {
+    const allow = mask ? maskPredicate(mask, operands) : everything;
+    const weights = new Float64Array(k!.shape[2]!);
+    forEachQuery(q!, k!, (row, query, batch, keyHead, { keys, width }) => {
+      let largest = -Infinity;
+      for (let key = 0; key < keys; key++) {
+        let score = -Infinity;
+        if (allow(batch, query, key)) {
+          score = 0;
+          for (let d = 0; d < width; d++) score += q!.data[row * width + d]! * k!.data[(keyHead * keys + key) * width + d]!;
+          score *= scale;
+        }
+        weights[key] = score;
+        largest = Math.max(largest, score);
+      }
+      if (largest === -Infinity) {
+        lse!.data[row] = Infinity;
+        return;
+      }
+      let total = 0;
+      for (let key = 0; key < keys; key++) total += weights[key] = Math.exp(weights[key]! - largest);
+      lse!.data[row] = largest + Math.log(total);
+      for (let d = 0; d < width; d++) {
+        let value = 0;
+        for (let key = 0; key < keys; key++) value += weights[key]! * v!.data[(keyHead * keys + key) * width + d]!;
+        y!.data[row * width + d] = value / total;
+      }
+    });
+  },
+  backward({ inputs: [q, k, v, ...operands], outputs: [y, lse], cotangent, gradients: [dq, dk, dv], attributes: { scale, mask } }) {
+    const allow = mask ? maskPredicate(mask, operands) : everything;
+    const dy = cotangent.data;
+    forEachQuery(q!, k!, (row, query, batch, keyHead, { keys, width }) => {
+      let delta = 0;
+      for (let d = 0; d < width; d++) delta += dy[row * width + d]! * y!.data[row * width + d]!;
+      for (let key = 0; key < keys; key++) {
+        if (!allow(batch, query, key)) continue;
+        const at = (keyHead * keys + key) * width;
+        let score = 0;
+        let flow = 0;
+        for (let d = 0; d < width; d++) {
+          score += q!.data[row * width + d]! * k!.data[at + d]!;
+          flow += dy[row * width + d]! * v!.data[at + d]!;
+        }
+        const weight = Math.exp(score * scale - lse!.data[row]!);
+        const ds = weight * (flow - delta) * scale;
+        for (let d = 0; d < width; d++) {
+          dq!.data[row * width + d]! += ds * k!.data[at + d]!;
+          dk!.data[at + d]! += ds * q!.data[row * width + d]!;
+          dv!.data[at + d]! += weight * dy[row * width + d]!;
+        }
+      }
+    });
+  },
+});
+
+export interface AttentionOptions {
+  /** Factor on the scores; 1/√D when left out. */
+  readonly scale?: number;
+  /** Who may see whom; everything when left out. */
+  readonly mask?: Mask;
+}
+
+/** Attention over [batch, heads, length, width] (torch.nn.functional.scaled_dot_product_attention with enable_gqa). */
+export function attention(q: Tensor, k: Tensor, v: Tensor, { scale = 1 / Math.sqrt(q.shape[3]!), mask }: AttentionOptions = {}): Tensor {
+  const { expression, operands } = mask ? splitMask(mask) : { expression: null, operands: [] };
+  return apply(attentionPair.forward, [q, k, v, ...operands], { scale, mask: expression })[0]!;
+}

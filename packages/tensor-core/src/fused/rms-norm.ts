@@ -1,0 +1,67 @@
+/**
+ * RMS normalisation (Zhang & Sennrich 2019) over the last axis: y = w ∘ x·r with r = 1/√(mean x² + ε).
+ *
+ * x [..., n], w [n] → y [..., n], r [...] (kept for the backward pass).
+ * Backward, with g = dy∘w and n̂ = x·r:  dx = r·(g − n̂·mean(g∘n̂)),  dw = Σ_rows dy∘n̂.
+ */
+import { ShapeError } from '../errors.js';
+import { apply } from '../op.js';
+import { add } from '../ops/add.js';
+import { mul } from '../ops/mul.js';
+import { reshape } from '../ops/reshape.js';
+import { rsqrt } from '../ops/rsqrt.js';
+import { mean } from '../ops/sum.js';
+import { formatShape } from '../shape.js';
+import type { Tensor } from '../tensor.js';
+import { type FusedPair, defineFused } from './define.js';
+
+export interface NormAttributes {
+  readonly epsilon: number;
+}
+
+export const rmsNormPair: FusedPair<NormAttributes> = defineFused<NormAttributes>({
+  name: 'rmsNorm',
+  infer([x, weight]) {
+    if (weight!.shape.length !== 1 || weight!.shape[0] !== x!.shape.at(-1)) {
+      throw new ShapeError(`rmsNorm: weight ${formatShape(weight!.shape)} does not fit the last axis of ${formatShape(x!.shape)}`);
+    }
+    return [x!, { shape: x!.shape.slice(0, -1), dtype: 'f32' }];
+  },
+  decompose([x, weight], { epsilon }) {
+    const scale = rsqrt(add(mean(mul(x!, x!), -1, true), epsilon));
+    return [mul(mul(x!, scale), weight!), reshape(scale, x!.shape.slice(0, -1))];
+  },
+  reference({ inputs: [x, weight], outputs: [y, scale], attributes: { epsilon } }) {
+    const width = weight!.data.length;
+    const [from, w, to] = [x!.data, weight!.data, y!.data];
+    for (let row = 0; row < scale!.data.length; row++) {
+      const start = row * width;
+      let squares = 0;
+      for (let i = 0; i < width; i++) squares += from[start + i]! * from[start + i]!;
+      const r = 1 / Math.sqrt(squares / width + epsilon);
+      scale!.data[row] = r;
+      for (let i = 0; i < width; i++) to[start + i] = from[start + i]! * r * w[i]!;
+    }
+  },
+  backward({ inputs: [x, weight], outputs: [, scale], cotangent, gradients: [dx, dw] }) {
+    const width = weight!.data.length;
+    const [from, w, dy] = [x!.data, weight!.data, cotangent.data];
+    const weightGradient = new Float64Array(width);
+    for (let row = 0; row < scale!.data.length; row++) {
+      const start = row * width;
+      const r = scale!.data[row]!;
+      let projection = 0;
+      for (let i = 0; i < width; i++) projection += dy[start + i]! * w[i]! * from[start + i]!;
+      projection *= (r * r) / width;
+      for (let i = 0; i < width; i++) {
+        const at = start + i;
+        dx!.data[at] = r * (dy[at]! * w[i]! - from[at]! * projection);
+        weightGradient[i]! += dy[at]! * from[at]! * r;
+      }
+    }
+    dw!.data.set(weightGradient);
+  },
+});
+
+/** @param epsilon added to the mean square; 1e-6 in Qwen2.5. */
+export const rmsNorm = (x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor => apply(rmsNormPair.forward, [x, weight], { epsilon })[0]!;

@@ -1,0 +1,101 @@
+/**
+ * The contract of an op, and `apply`, which puts one on the graph.
+ *
+ * An op is one object in one file: what comes out (`infer`), what it computes (`reference`, plain loops), and how
+ * gradients flow back (`vjp`, which returns graph). A fused op also owns `decompose`, the same value in other ops: the
+ * oracle of its kernels, the fallback on a device without one, and its gradient where it has no `vjp` of its own.
+ */
+import type { HostArray } from './dtype.js';
+import { GradientError } from './errors.js';
+import { type GraphNode, Tensor, type TensorLike, type TensorSpec } from './tensor.js';
+import { checkShape } from './shape.js';
+
+/** A dense row-major array with its shape, as the reference engine sees values. */
+export interface HostTensor extends TensorSpec {
+  readonly data: HostArray;
+}
+
+export interface ReferenceCall<Attributes> {
+  readonly inputs: readonly HostTensor[];
+  /** Zero-filled; the op writes its results here. */
+  readonly outputs: readonly HostTensor[];
+  readonly attributes: Attributes;
+}
+
+export interface VjpCall<Attributes> {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  /** One per output; undefined where nothing downstream used that output. */
+  readonly cotangents: readonly (Tensor | undefined)[];
+  readonly attributes: Attributes;
+}
+
+export interface Op<Attributes extends object = object> {
+  readonly name: string;
+  /** Specs of the outputs, or a ShapeError that names the operands. */
+  infer(inputs: readonly TensorSpec[], attributes: Attributes): readonly TensorSpec[];
+  /** Plain loops over whole arrays. Every primitive has one. */
+  reference?(call: ReferenceCall<Attributes>): void;
+  /** Cotangents of the inputs; undefined for inputs that are not floats or are not differentiated by definition. */
+  vjp?(call: VjpCall<Attributes>): readonly (Tensor | undefined)[];
+  /** The same outputs in terms of other ops. Every fused op has one. */
+  decompose?(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
+  /** True when gradients end here by definition (`stopGradient`, comparisons). */
+  readonly stopsGradient?: boolean;
+}
+
+/** Puts `op` on the graph and returns its outputs. */
+export function apply<Attributes extends object>(
+  op: Op<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): readonly Tensor[] {
+  const specs = op.infer(inputs, attributes);
+  const outputs: Tensor[] = [];
+  const node: GraphNode = { op: op as Op, inputs, attributes, outputs };
+  for (const { shape, dtype } of specs) {
+    checkShape(shape, op.name);
+    outputs.push(new Tensor(shape, dtype, node));
+  }
+  return outputs;
+}
+
+/** `apply` for the ops with exactly one output. */
+export function applyOne<Attributes extends object>(
+  op: Op<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): Tensor {
+  return apply(op, inputs, attributes)[0]!;
+}
+
+/** A number as a scalar constant on the graph. */
+interface FullAttributes {
+  readonly shape: readonly number[];
+  readonly dtype: TensorSpec['dtype'];
+  readonly value: number;
+}
+
+/** A tensor of one repeated value; the value is part of the graph, so pass run-time numbers as tensors instead. */
+export const fullOp: Op<FullAttributes> = {
+  name: 'full',
+  infer: (_inputs, { shape, dtype }) => [{ shape, dtype }],
+  reference({ outputs, attributes }) {
+    outputs[0]!.data.fill(attributes.value);
+  },
+  vjp: () => [],
+};
+
+export function full(shape: readonly number[], value: number, dtype: TensorSpec['dtype'] = 'f32'): Tensor {
+  return applyOne(fullOp, [], { shape, dtype, value });
+}
+
+/** `value` as a tensor, numbers becoming scalars of `dtype`. */
+export const asTensor = (value: TensorLike, dtype: TensorSpec['dtype'] = 'f32'): Tensor =>
+  value instanceof Tensor ? value : full([], value, dtype);
+
+/** The error of an op whose gradient was asked for and does not exist. */
+export const noGradient = (op: Op): GradientError =>
+  new GradientError(
+    `${op.name} has no gradient: wrap its input in stopGradient(...) if none should flow, or give the op a vjp`,
+  );

@@ -1,0 +1,30 @@
+import { type Op, applyOne } from '../op.js';
+import { normalizeAxes, reducedShape } from '../shape.js';
+import type { Tensor } from '../tensor.js';
+import { cast } from './cast.js';
+import { equal } from './compare.js';
+import { div } from './div.js';
+import { mul } from './mul.js';
+import { type ReduceAttributes, expandReduced, forEachReduced, sum } from './sum.js';
+
+/** Largest element over `axes`; -Infinity over nothing, NaN if any is NaN. Ties share the gradient equally. */
+export const maxOp: Op<ReduceAttributes> = {
+  name: 'max',
+  infer: ([x], { axes, keepDimensions }) => [{ shape: reducedShape(x!.shape, axes, keepDimensions), dtype: x!.dtype }],
+  reference({ inputs: [x], outputs: [y], attributes: { axes } }) {
+    const [from, to] = [x!.data, y!.data];
+    to.fill(-Infinity);
+    forEachReduced(x!.shape, axes, (i, target) => {
+      to[target] = Math.max(to[target]!, from[i]!);
+    });
+  },
+  vjp({ inputs: [x], outputs: [y], cotangents: [dy], attributes: { axes } }) {
+    const winners = cast(equal(x!, expandReduced(y!, x!.shape, axes)), 'f32');
+    const share = div(winners, sum(winners, axes, true));
+    return [mul(share, expandReduced(dy!, x!.shape, axes))];
+  },
+};
+
+export function max(x: Tensor, axes?: number | readonly number[], keepDimensions = false): Tensor {
+  return applyOne(maxOp, [x], { axes: normalizeAxes(axes, x.rank, 'max'), keepDimensions });
+}

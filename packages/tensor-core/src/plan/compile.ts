@@ -1,0 +1,84 @@
+/**
+ * `compile`: a function of tensors traced once per signature and replayed as a plan.
+ *
+ * The signature is the shapes and dtypes of all tensors in the arguments plus the value of everything else in them
+ * (numbers, strings: static). Numbers that change from call to call — a learning rate, a position — are passed as scalar
+ * tensors. Tensors that the function closes over are read afresh on each call.
+ */
+import { type Device, defaultDevice } from '../device.js';
+import { TensorStateError } from '../errors.js';
+import { Tensor, placeholder } from '../tensor.js';
+import { flatten, treeSignature, unflatten } from '../tree.js';
+import { leavesOf } from './evaluate.js';
+import { type Plan, buildPlan } from './plan.js';
+import { bufferOn, markDonated, materialize } from './roots.js';
+import type { Executable } from '../device.js';
+
+export interface CompileOptions {
+  /** Device to run on; the default device when left out. */
+  readonly device?: Device;
+  /** Positions of arguments whose tensors are given up: outputs take over their buffers, reading them later throws. */
+  readonly donate?: readonly number[];
+  /** Name in error messages. */
+  readonly name?: string;
+}
+
+export interface CompiledFunction<Arguments extends readonly unknown[], Result> {
+  (...args: Arguments): Promise<Result>;
+  /** The plan that a call with these arguments replays. Nothing runs. */
+  plan(...args: Arguments): Plan;
+}
+
+interface Traced<Result> {
+  readonly plan: Plan;
+  readonly executable: Executable;
+  readonly captured: readonly Tensor[];
+  readonly result: Result;
+}
+
+export function compile<Arguments extends readonly unknown[], Result>(
+  fn: (...args: Arguments) => Result,
+  { device, donate = [], name = fn.name || 'a compiled function' }: CompileOptions = {},
+): CompiledFunction<Arguments, Result> {
+  const cache = new Map<string, Traced<Result>>();
+
+  const traceFor = (args: Arguments, on: Device): Traced<Result> => {
+    const key = treeSignature(args);
+    const known = cache.get(key);
+    if (known) return known;
+    const leaves = flatten(args);
+    const parameters = leaves.map(placeholder);
+    const result = fn(...unflatten(args, parameters));
+    const outputs = flatten(result);
+    const isParameter = new Set(parameters);
+    const captured = leavesOf(outputs).filter((leaf) => !isParameter.has(leaf));
+    const donated = new Set(donate.flatMap((position) => flatten(args[position])).map((leaf) => parameters[leaves.indexOf(leaf)]!));
+    const plan = buildPlan({ outputs, inputs: [...parameters, ...captured], donated, device: on });
+    const traced = { plan, executable: on.lower(plan), captured, result };
+    cache.set(key, traced);
+    return traced;
+  };
+
+  const call = async (...args: Arguments): Promise<Result> => {
+    const on = device ?? defaultDevice();
+    const { plan, executable, captured, result } = traceFor(args, on);
+    const leaves = flatten(args);
+    const given = donate.flatMap((position) => flatten(args[position]));
+    const repeated = given.find((tensor) => leaves.indexOf(tensor) !== leaves.lastIndexOf(tensor));
+    if (repeated) throw new TensorStateError(`${name}: ${repeated.toString()} is donated and also passed a second time`);
+    const buffers = [...leaves, ...captured].map((tensor) => bufferOn(tensor, on));
+    for (const tensor of given) markDonated(tensor, name);
+    const results = await executable.run(buffers);
+    const taken = new Set(plan.donations.map(({ input }) => input));
+    leaves.forEach((tensor, i) => {
+      if (given.includes(tensor) && !taken.has(i)) on.release(buffers[i]!);
+    });
+    const outputs = flatten(result).map((output, i) => {
+      const tensor = new Tensor(output.shape, output.dtype);
+      materialize(tensor, on, results[i]!);
+      return tensor;
+    });
+    return unflatten(result, outputs);
+  };
+  return Object.assign(call, { plan: (...args: Arguments) => traceFor(args, device ?? defaultDevice()).plan });
+}

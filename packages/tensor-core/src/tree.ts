@@ -1,0 +1,50 @@
+/** Nested arrays and plain objects of tensors, as function arguments and results ("pytrees"). */
+import { Tensor } from './tensor.js';
+
+/** Anything that holds tensors in arrays and plain objects; other leaves are static. */
+export type Tree =
+  | Tensor
+  | number
+  | string
+  | boolean
+  | null
+  | undefined
+  | readonly Tree[]
+  | { readonly [key: string]: Tree };
+
+/** All tensors of a tree, in order. */
+export function flatten(tree: unknown): Tensor[] {
+  const leaves: Tensor[] = [];
+  mapTree(tree, (leaf) => (leaves.push(leaf), leaf));
+  return leaves;
+}
+
+/** The same tree with every tensor replaced; everything else is kept as it is. */
+export function mapTree<T>(tree: T, replace: (leaf: Tensor) => Tensor): T {
+  const walk = (value: unknown): unknown => {
+    if (value instanceof Tensor) return replace(value);
+    if (Array.isArray(value)) return value.map(walk);
+    if (isPlainObject(value))
+      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, walk(entry)]));
+    return value;
+  };
+  return walk(tree) as T;
+}
+
+/** The same tree with its tensors replaced by `leaves`, in order. */
+export function unflatten<T>(tree: T, leaves: readonly Tensor[]): T {
+  let next = 0;
+  return mapTree(tree, () => leaves[next++]!);
+}
+
+/** A text that two trees share when they differ at most in the values of their tensors. */
+export function treeSignature(tree: unknown): string {
+  return JSON.stringify(tree, (_key, value: unknown) => {
+    if (value instanceof Tensor) return `⟨${value.dtype}[${value.shape.join()}]⟩`;
+    return typeof value === 'number' && !Number.isFinite(value) ? `⟨${value}⟩` : value;
+  });
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}

@@ -1,0 +1,202 @@
+/**
+ * Writes the body of one WebAssembly function: locals by name, structured blocks and loops, assignments and calls.
+ * Control flow is given as TypeScript callbacks, so the nesting of the source is the nesting of the emitted blocks.
+ */
+import { unsignedLeb128 } from './leb128.js';
+import { codeOf } from './operands.js';
+import { VALUE_TYPE_CODE } from './types.js';
+import type { Expression, FunctionReference, Label, Local, Operand, Statement, ValueType } from './types.js';
+
+const OPCODE = {
+  unreachable: 0x00,
+  block: 0x02,
+  loop: 0x03,
+  if: 0x04,
+  else: 0x05,
+  end: 0x0b,
+  branch: 0x0c,
+  branchIf: 0x0d,
+  return: 0x0f,
+  call: 0x10,
+  callIndirect: 0x11,
+  localGet: 0x20,
+  localSet: 0x21,
+} as const;
+
+const EMPTY_BLOCK_TYPE = 0x40;
+
+/** Bounds of a counted loop: `for (index = from; index < below; index += step)`, compared as unsigned 32-bit. */
+export interface LoopRange {
+  readonly index: Local<'i32'>;
+  readonly from: Operand<'i32'>;
+  readonly below: Operand<'i32'>;
+  readonly step: Operand<'i32'>;
+}
+
+/** The body of a function under construction; made by `ModuleBuilder.function`. */
+export class FunctionBuilder {
+  readonly #name: string;
+  readonly #parameterCount: number;
+  readonly #localTypes: ValueType[] = [];
+  readonly #code: number[] = [];
+  #depth = 0;
+
+  /** @param name for error messages. @param parameterCount locals are numbered after the parameters. */
+  constructor(name: string, parameterCount: number) {
+    this.#name = name;
+    this.#parameterCount = parameterCount;
+  }
+
+  /** Declares a local variable; it starts as zero. */
+  local<T extends ValueType>(type: T, name: string): Local<T> {
+    const index = this.#parameterCount + this.#localTypes.length;
+    this.#localTypes.push(type);
+    return localVariable(type, name, index);
+  }
+
+  /** Declares a local variable and assigns it here. */
+  let<T extends ValueType>(name: string, value: Expression<T>): Local<T> {
+    const variable = this.local(value.type, name);
+    this.set(variable, value);
+    return variable;
+  }
+
+  /** Assigns a variable. */
+  set<T extends ValueType>(variable: Local<T>, value: Operand<T>): void {
+    this.#code.push(...codeOf(variable.type, value), OPCODE.localSet, ...unsignedLeb128(variable.index));
+  }
+
+  /** Executes statements such as stores. */
+  do(...statements: readonly Statement[]): void {
+    for (const statement of statements) this.#code.push(...statement.code);
+  }
+
+  /** Leaves the function, with its result if it has one. */
+  return(value?: Expression): void {
+    this.#code.push(...(value?.code ?? []), OPCODE.return);
+  }
+
+  /** A block; branching to its label leaves it. */
+  block(body: (exit: Label) => void): void {
+    this.#nest([OPCODE.block, EMPTY_BLOCK_TYPE], body);
+  }
+
+  /** A loop; branching to its label starts the next round, falling out of the body ends it. */
+  loop(body: (again: Label) => void): void {
+    this.#nest([OPCODE.loop, EMPTY_BLOCK_TYPE], body);
+  }
+
+  /** A conditional. */
+  if(condition: Operand<'i32'>, then: () => void, otherwise?: () => void): void {
+    this.#code.push(...codeOf('i32', condition));
+    this.#nest([OPCODE.if, EMPTY_BLOCK_TYPE], () => {
+      then();
+      if (otherwise) {
+        this.#code.push(OPCODE.else);
+        otherwise();
+      }
+    });
+  }
+
+  /** Jumps to a label: out of a block or to the start of a loop. */
+  branch(label: Label): void {
+    this.#code.push(OPCODE.branch, ...unsignedLeb128(this.#distance(label)));
+  }
+
+  /** Jumps to a label if the condition is not zero. */
+  branchIf(label: Label, condition: Operand<'i32'>): void {
+    this.#code.push(...codeOf('i32', condition), OPCODE.branchIf, ...unsignedLeb128(this.#distance(label)));
+  }
+
+  /** A counted loop, tested before the first round and then at the bottom. The bound is evaluated in every round. */
+  for(range: LoopRange, body: () => void): void {
+    const { index, from, below, step } = range;
+    const lessThan: readonly number[] = [...index.code, ...codeOf('i32', below), 0x49];
+    const condition: Expression<'i32'> = { type: 'i32', code: lessThan };
+    this.set(index, from);
+    this.if(condition, () => {
+      this.loop((again) => {
+        body();
+        this.set(index, { type: 'i32', code: [...index.code, ...codeOf('i32', step), 0x6a] });
+        this.branchIf(again, condition);
+      });
+    });
+  }
+
+  /** Calls a function that returns a value. */
+  call<R extends ValueType>(target: FunctionReference<R>, ...values: readonly Operand<ValueType>[]): Expression<R> {
+    return { type: target.result, code: this.#callCode(target, values) };
+  }
+
+  /** Calls a function that returns nothing. */
+  callVoid(target: FunctionReference<'void'>, ...values: readonly Operand<ValueType>[]): void {
+    this.#code.push(...this.#callCode(target, values));
+  }
+
+  /**
+   * Calls the function at `index` of the module's function table. All candidates must have the signature of `like`;
+   * the engine traps on any other.
+   */
+  callIndirectVoid(
+    like: FunctionReference<'void'>,
+    index: Operand<'i32'>,
+    ...values: readonly Operand<ValueType>[]
+  ): void {
+    const code = [...this.#argumentCode(like, values), ...codeOf('i32', index)];
+    this.#code.push(...code, OPCODE.callIndirect, ...unsignedLeb128(like.typeIndex), 0);
+  }
+
+  /**
+   * The body in the binary format: locals as runs of equal types, then code and `end`. Where a result is due, falling off
+   * the end is an error that only `unreachable` makes valid.
+   */
+  encode(ending: 'fallthrough' | 'unreachable'): number[] {
+    const runs: { type: ValueType; count: number }[] = [];
+    for (const type of this.#localTypes) {
+      const last = runs.at(-1);
+      if (last?.type === type) last.count += 1;
+      else runs.push({ type, count: 1 });
+    }
+    const declarations = runs.flatMap((run) => [...unsignedLeb128(run.count), VALUE_TYPE_CODE[run.type]]);
+    const tail = ending === 'unreachable' ? [OPCODE.unreachable, OPCODE.end] : [OPCODE.end];
+    const body = unsignedLeb128(runs.length).concat(declarations, this.#code, tail);
+    return unsignedLeb128(body.length).concat(body);
+  }
+
+  #nest(opening: readonly number[], body: (label: Label) => void): void {
+    this.#code.push(...opening);
+    this.#depth += 1;
+    body({ depth: this.#depth });
+    this.#depth -= 1;
+    this.#code.push(OPCODE.end);
+  }
+
+  #distance(label: Label): number {
+    if (label.depth > this.#depth) throw new RangeError(`${this.#name}: branch to a block that is already closed`);
+    return this.#depth - label.depth;
+  }
+
+  #callCode(target: FunctionReference, values: readonly Operand<ValueType>[]): number[] {
+    return [...this.#argumentCode(target, values), OPCODE.call, ...unsignedLeb128(target.index)];
+  }
+
+  #argumentCode(target: FunctionReference, values: readonly Operand<ValueType>[]): number[] {
+    if (values.length !== target.parameters.length) {
+      throw new TypeError(
+        `${this.#name}: ${target.name} takes ${target.parameters.length} arguments, got ${values.length}`,
+      );
+    }
+    return target.parameters.flatMap((type, i) => {
+      const value = values[i] as Operand<ValueType>;
+      if (typeof value !== 'number' && value.type !== type) {
+        throw new TypeError(`${this.#name}: argument ${i} of ${target.name} is ${type}, got ${value.type}`);
+      }
+      return [...codeOf(type, value)];
+    });
+  }
+}
+
+/** A variable by its index; parameters come before locals. */
+export function localVariable<T extends ValueType>(type: T, name: string, index: number): Local<T> {
+  return { type, name, index, code: [OPCODE.localGet, ...unsignedLeb128(index)] };
+}

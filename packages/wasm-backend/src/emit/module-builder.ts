@@ -1,0 +1,122 @@
+/**
+ * Assembles a WebAssembly module (specification, section 5.5): function types, one imported memory, functions, one function
+ * table, exports and function names. The memory is always imported, as `env.memory`, so that the caller owns it and several
+ * modules can share it.
+ */
+import { FunctionBuilder, localVariable } from './function-builder.js';
+import { unsignedLeb128 } from './leb128.js';
+import { VALUE_TYPE_CODE } from './types.js';
+import type { FunctionReference, Local, Parameters, ValueType } from './types.js';
+
+const SECTION = { custom: 0, type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10 } as const;
+const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00] as const;
+const FUNCTION_TYPE = 0x60;
+const FUNCTION_REFERENCE_TYPE = 0x70;
+/** 4 GiB, all that a 32-bit address reaches; a shared memory must declare a limit at least as large as the real one. */
+const MAXIMUM_PAGES = 65_536;
+
+/** A function's signature and whether JavaScript sees it. */
+export interface FunctionSignature<P extends Parameters, R extends ValueType | 'void'> {
+  readonly name: string;
+  readonly parameters: P;
+  readonly result: R;
+  readonly exported: boolean;
+}
+
+/** Parameters as variables of the body. */
+export type ParameterLocals<P extends Parameters> = { readonly [K in keyof P]: Local<P[K]> };
+
+/** A WebAssembly module under construction. */
+export class ModuleBuilder {
+  readonly #sharedMemory: boolean;
+  readonly #types = new Map<string, number>();
+  readonly #functions: { name: string; typeIndex: number; exported: boolean; body: number[] }[] = [];
+  readonly #table: number[] = [];
+
+  /** @param options.sharedMemory whether the imported memory is shared between threads. */
+  constructor(options: { readonly sharedMemory?: boolean } = {}) {
+    this.#sharedMemory = options.sharedMemory ?? false;
+  }
+
+  /** Adds a function whose body is written by `write`. */
+  function<P extends Parameters, R extends ValueType | 'void'>(
+    signature: FunctionSignature<P, R>,
+    write: (body: FunctionBuilder, parameters: ParameterLocals<P>) => void,
+  ): FunctionReference<R> {
+    const { name, result, exported } = signature;
+    const entries = Object.entries(signature.parameters);
+    const parameters = entries.map(([, type]) => type);
+    const body = new FunctionBuilder(name, entries.length);
+    const locals = entries.map(([key, type], index) => [key, localVariable(type, key, index)] as const);
+    write(body, Object.fromEntries(locals) as ParameterLocals<P>);
+    const typeIndex = this.#typeIndex(parameters, result);
+    // The code after the last `return` of a function with a result must still validate, hence the trailing unreachable.
+    this.#functions.push({
+      name,
+      typeIndex,
+      exported,
+      body: body.encode(result === 'void' ? 'fallthrough' : 'unreachable'),
+    });
+    return { name, index: this.#functions.length - 1, typeIndex, parameters, result };
+  }
+
+  /** Appends functions to the function table and returns the table index of the first. */
+  table(functions: readonly FunctionReference[]): number {
+    const first = this.#table.length;
+    this.#table.push(...functions.map((reference) => reference.index));
+    return first;
+  }
+
+  /** The module in the binary format. */
+  encode(): Uint8Array<ArrayBuffer> {
+    const types = [...this.#types.keys()].map((key) => key.split(',').map(Number));
+    const exported = this.#functions.flatMap((entry, index) =>
+      entry.exported ? [[...nameBytes(entry.name), 0x00, ...unsignedLeb128(index)]] : [],
+    );
+    const limits = this.#sharedMemory ? [0x03, 0, ...unsignedLeb128(MAXIMUM_PAGES)] : [0x00, 0];
+    const tableLimits = [0x00, ...unsignedLeb128(this.#table.length)];
+    const elements = [0x00, 0x41, 0x00, 0x0b, ...vector(this.#table.map((index) => unsignedLeb128(index)))];
+    const hasTable = this.#table.length > 0;
+    return Uint8Array.from([
+      ...HEADER,
+      ...section(SECTION.type, vector(types)),
+      ...section(SECTION.import, vector([[...nameBytes('env'), ...nameBytes('memory'), 0x02, ...limits]])),
+      ...section(SECTION.function, vector(this.#functions.map((entry) => unsignedLeb128(entry.typeIndex)))),
+      ...(hasTable ? section(SECTION.table, vector([[FUNCTION_REFERENCE_TYPE, ...tableLimits]])) : []),
+      ...section(SECTION.export, vector(exported)),
+      ...(hasTable ? section(SECTION.element, vector([elements])) : []),
+      ...section(SECTION.code, vector(this.#functions.map((entry) => entry.body))),
+      ...section(SECTION.custom, this.#nameSection()),
+    ]);
+  }
+
+  #typeIndex(parameters: readonly ValueType[], result: ValueType | 'void'): number {
+    const results = result === 'void' ? [] : [[VALUE_TYPE_CODE[result]]];
+    const code = [FUNCTION_TYPE, ...vector(parameters.map((type) => [VALUE_TYPE_CODE[type]])), ...vector(results)];
+    const key = code.join(',');
+    const known = this.#types.get(key);
+    if (known !== undefined) return known;
+    this.#types.set(key, this.#types.size);
+    return this.#types.size - 1;
+  }
+
+  /** Function names, which stack traces and profilers show (specification, appendix A.4). */
+  #nameSection(): number[] {
+    const functionNames = 1;
+    const names = vector(this.#functions.map((entry, index) => [...unsignedLeb128(index), ...nameBytes(entry.name)]));
+    return [...nameBytes('name'), functionNames, ...unsignedLeb128(names.length), ...names];
+  }
+}
+
+function vector(items: readonly (readonly number[])[]): number[] {
+  return unsignedLeb128(items.length).concat(...items);
+}
+
+function section(id: number, content: readonly number[]): number[] {
+  return [id, ...unsignedLeb128(content.length)].concat(content);
+}
+
+function nameBytes(name: string): number[] {
+  const bytes = new TextEncoder().encode(name);
+  return [...unsignedLeb128(bytes.length), ...bytes];
+}

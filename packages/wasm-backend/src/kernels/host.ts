@@ -1,0 +1,66 @@
+/**
+ * The two sides of a kernel family. A family *emits* its functions into a shared module (`KernelContext`) and later *binds*
+ * them to typed methods on a memory (`KernelHost`). Arguments are byte offsets and element counts; every range is checked
+ * against the memory before a kernel runs, so a wrong offset is a `RangeError` that names it, never a silent overwrite of
+ * what lies behind the memory's end.
+ */
+import type { ModuleBuilder } from '../emit/index.js';
+import type { Arithmetic, Tier } from './tier.js';
+
+/** Where and how a family writes its code. */
+export interface KernelContext {
+  readonly module: ModuleBuilder;
+  readonly tier: Tier;
+  readonly arithmetic: Arithmetic;
+}
+
+/** Bytes of an f32. */
+export const F32_BYTES = 4;
+
+/** An exported kernel; those without a result return undefined, which callers ignore. */
+export type ExportedKernel = (...values: number[]) => number;
+
+/** An instantiated kernel module and its memory. */
+export class KernelHost {
+  readonly memory: WebAssembly.Memory;
+  readonly #exports: WebAssembly.Exports;
+
+  constructor(memory: WebAssembly.Memory, exports: WebAssembly.Exports) {
+    this.memory = memory;
+    this.#exports = exports;
+  }
+
+  /** An exported kernel by name. */
+  kernel(name: string): ExportedKernel {
+    const exported = this.#exports[name];
+    if (typeof exported !== 'function') throw new Error(`wasm-backend: the kernel module has no function "${name}"`);
+    return exported as ExportedKernel;
+  }
+
+  /**
+   * Checks that `count` elements of `elementBytes` at byte offset `pointer` lie inside the memory.
+   * @param what names the operand, such as `matmul a`.
+   */
+  checkRange(what: string, pointer: number, count: number, elementBytes: number = F32_BYTES): void {
+    const limit = this.memory.buffer.byteLength;
+    const end = pointer + count * elementBytes;
+    // One comparison chain that NaN fails too; the slow path below finds out which part was wrong.
+    if (pointer >= 0 && count >= 0 && end <= limit && Number.isInteger(pointer) && Number.isInteger(count)) return;
+    if (!Number.isInteger(count) || count < 0) {
+      throw new RangeError(`${what}: ${count} elements; a size must be an integer of at least 0`);
+    }
+    throw new RangeError(
+      `${what}: bytes ${pointer} to ${end} are outside the memory of ${limit} bytes; grow the memory or correct the offset`,
+    );
+  }
+
+  /**
+   * Checks that a size is an integer of at least 0.
+   * @param what names the size, such as `matmul m`.
+   */
+  checkSize(what: string, size: number): void {
+    if (!Number.isInteger(size) || size < 0) {
+      throw new RangeError(`${what} is ${size}; a size must be an integer of at least 0`);
+    }
+  }
+}

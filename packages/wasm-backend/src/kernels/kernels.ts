@@ -1,0 +1,50 @@
+/**
+ * All kernels in one WebAssembly module over one memory. The module's bytes are written here at run time, a few
+ * milliseconds; engines compile each function when it is first called.
+ */
+import { ModuleBuilder } from '../emit/index.js';
+import { KernelHost } from './host.js';
+import { bindMatmul, emitMatmul } from './matmul/matmul.js';
+import type { MatmulKernels } from './matmul/matmul.js';
+import { ARITHMETIC, probeTier, supportsTier } from './tier.js';
+import type { Tier } from './tier.js';
+
+/** Every kernel as a typed method on byte offsets into `memory`. */
+export interface Kernels extends MatmulKernels {
+  readonly tier: Tier;
+  readonly memory: WebAssembly.Memory;
+}
+
+/** Options of `createKernels`. */
+export interface KernelOptions {
+  /** The memory to work on; default: a fresh growable one of one page. A shared memory is recognised by its buffer. */
+  readonly memory?: WebAssembly.Memory;
+  /** Forces a tier; default: the best of this engine. */
+  readonly tier?: Tier;
+}
+
+const EMITTERS = [emitMatmul] as const;
+
+/** The bytes of the kernel module of a tier. */
+export function emitKernelModule(tier: Tier, sharedMemory: boolean): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder({ sharedMemory });
+  for (const emit of EMITTERS) emit({ module, tier, arithmetic: ARITHMETIC[tier] });
+  return module.encode();
+}
+
+/**
+ * Emits, compiles and instantiates the kernels.
+ * @throws Error if the engine has no WebAssembly SIMD, or lacks the tier asked for.
+ */
+export function createKernels(options: KernelOptions = {}): Kernels {
+  const tier = options.tier ?? probeTier();
+  if (options.tier && !supportsTier(options.tier)) {
+    throw new Error(`wasm-backend: this JavaScript engine lacks the tier "${tier}"; leave the option out to have one chosen`);
+  }
+  const memory = options.memory ?? new WebAssembly.Memory({ initial: 1, maximum: 65_536 });
+  const shared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
+  const module = new WebAssembly.Module(emitKernelModule(tier, shared));
+  const instance = new WebAssembly.Instance(module, { env: { memory } });
+  const host = new KernelHost(memory, instance.exports);
+  return { tier, memory, ...bindMatmul(host) };
+}
