@@ -39,7 +39,7 @@ def versions() -> dict[str, str]:
 def to_numpy(value: "torch.Tensor | np.ndarray") -> np.ndarray:
     """A contiguous array; floats become float32, the only float format stored."""
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.kind == "f" else array.dtype)
+    return np.array(array, dtype=np.float32 if array.dtype.kind == "f" else array.dtype, order="C")
 
 
 def write_json(path: Path, value: object) -> None:
@@ -53,11 +53,17 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def save_tensors(path: Path, tensors: dict) -> None:
+    """A safetensors file as transformers saves it, readable by everybody (the library writes mode 600)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: to_numpy(tensor) for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+    path.chmod(0o644)
+
+
 def write_golden(folder: Path, stem: str, tensors: dict, manifest: dict) -> None:
     """Writes `<stem>.safetensors` and `<stem>.json`; the manifest gains the versions and the tensor table."""
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: to_numpy(value) for name, value in sorted(tensors.items())}
-    save_file(arrays, folder / f"{stem}.safetensors")
+    save_tensors(folder / f"{stem}.safetensors", arrays)
     table = {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()}
     write_json(folder / f"{stem}.json", {**manifest, "tensors": table, "versions": versions()})
 

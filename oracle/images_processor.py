@@ -14,7 +14,7 @@ from images_resize import IMAGES, noise
 from model_cases import picture
 
 REAL = {"patch_size": 14, "size": {"shortest_edge": 784, "longest_edge": 12845056}}
-TINY = {"patch_size": 4, "size": {"shortest_edge": 64, "longest_edge": 4096}}
+TINY = {"patch_size": 4, "size": {"shortest_edge": 64, "longest_edge": 1024}}
 # name, image mode, source, processor settings
 CASES = [
     ("patch 14, rounded to 28x56", "RGB", picture(37, 55, 21), REAL),

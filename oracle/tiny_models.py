@@ -14,10 +14,9 @@ import zlib
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from common import QWEN_VL, generator, prepare, write_json
+from common import QWEN_VL, generator, prepare, save_tensors, write_json
 from tiny_tokenizer import IDS, build_tokenizer, tokenizer_config, tokenizer_json
 
 MODELS = QWEN_VL / "models"
@@ -166,7 +165,7 @@ def save_sharded(folder: Path, weights: dict[str, torch.Tensor], shards: int) ->
         contents[min(shards - 1, seen * shards // total)][name] = weight
         seen += weight.nbytes
     for name, content in zip(names, contents):
-        save_file(content, folder / name, metadata={"format": "pt"})
+        save_tensors(folder / name, content)
     weight_map = {key: name for name, content in zip(names, contents) for key in content}
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
@@ -197,7 +196,7 @@ def load(name: str) -> Qwen2_5_VLForConditionalGeneration:
 def main() -> None:
     prepare()
     tied = write_folder("tiny-tied", TIED, {"size": {"shortest_edge": 64, "longest_edge": 4096}})
-    save_file(random_weights(TIED), tied / "model.safetensors", metadata={"format": "pt"})
+    save_tensors(tied / "model.safetensors", random_weights(TIED))
     write_json(tied / "tokenizer.json", tokenizer_json(build_tokenizer(), merges_as_strings=False))
     write_json(tied / "tokenizer_config.json", tokenizer_config())
 

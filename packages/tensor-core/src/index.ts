@@ -90,3 +90,6 @@ export { seedFromNumber, seedFromString } from './random/seed.js';
 // Low-precision storage.
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16, narrowToBf16, narrowToF16, widenBf16, widenF16 } from './numeric/half.js';
 export { errorFunction } from './numeric/erf.js';
+
+// State dicts.
+export * from './safetensors/index.js';

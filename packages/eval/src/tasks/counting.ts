@@ -61,7 +61,7 @@ function countingScene(random: RandomStream, target: ObjectKind, count: number):
 export const counting: TaskDefinition = generatedTask({
   name: 'counting',
   version: VERSION,
-  splits: { train: 20_000, validation: 2_000, test: 2_000 },
+  splits: { train: 10_000, validation: 2_000, test: 2_000 },
   classes: COUNTS,
   chance: 1 / COUNTS.length,
   parse: parseInteger,

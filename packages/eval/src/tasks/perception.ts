@@ -2,7 +2,8 @@
  * Perception: the pretraining family. One task per template, and `perception`, the weighted mixture of all of them.
  *
  * Scenes hold 6 to 16 objects. One kind, the focus, takes up to ten cells and half of the other objects resemble it, so that
- * scenes look like those of the counting task and small counts of one kind in one row reach four often enough.
+ * scenes look like those of the counting task and small counts of one kind in one row reach four often enough. Such scenes are
+ * few where they hold one kind only, so the 200,000 of the training split repeat some; no scene is in two splits.
  */
 import type { RandomStream } from '@mindseye/tensor-core';
 import { coin, integerBetween } from '../random/item-stream.js';

@@ -27,8 +27,8 @@ export interface ProcessedImages {
   readonly images: readonly ImageGeometry[];
 }
 
-/** Above this many patches in one call something is wrong with the budget (16384 visual tokens are 65536 patches). */
-const MAX_PATCHES = 2 ** 20;
+/** More patches than this in one call (65536 visual tokens, 1.2 GB) means a wrong budget, not a large picture. */
+const MAX_PATCHES = 2 ** 18;
 
 export class ImageProcessor {
   readonly config: PreprocessorConfig;

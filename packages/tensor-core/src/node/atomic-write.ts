@@ -49,7 +49,7 @@ export async function writeFileAtomic(
   let closed = false;
   try {
     for await (const chunk of bytes instanceof Uint8Array ? [bytes] : bytes) {
-      for (let done = 0; done < chunk.length; ) {
+      for (let done = 0; done < chunk.length;) {
         const count = await attempt(writePart(file, chunk.subarray(done, done + WRITE_BYTES)));
         done += count;
         written += count;
@@ -78,11 +78,14 @@ export async function writeJsonAtomic(path: string, value: unknown, options: Ato
     value,
     (key, entry: unknown) => {
       if (typeof entry !== 'number' || Number.isFinite(entry)) return entry;
-      throw new TypeError(`cannot write ${path}: JSON has no ${entry} (field ${JSON.stringify(key)}); write null or leave the field out`);
+      throw new TypeError(
+        `cannot write ${path}: JSON has no ${entry} (field ${JSON.stringify(key)}); write null or leave the field out`,
+      );
     },
     2,
   );
-  if (text === undefined) throw new TypeError(`cannot write ${path}: JSON has no ${typeof value}; pass an object, array or plain value`);
+  if (text === undefined)
+    throw new TypeError(`cannot write ${path}: JSON has no ${typeof value}; pass an object, array or plain value`);
   await writeFileAtomic(path, `${text}\n`, options);
 }
 
@@ -95,7 +98,10 @@ async function writePart(file: WritableFile, bytes: Uint8Array): Promise<number>
 
 function writeError(path: string, error: unknown, byteLength: number | undefined, written: number): FileError {
   const { problem, cure } = explain(error);
-  const needed = byteLength === undefined ? `${written} bytes were written so far` : `the file needs ${byteLength} bytes, ${written} were written`;
+  const needed =
+    byteLength === undefined
+      ? `${written} bytes were written so far`
+      : `the file needs ${byteLength} bytes, ${written} were written`;
   const detail = SPACE_CODES.has(systemCode(error)) ? `${problem}, ${needed}` : problem;
   return new FileError('write', path, detail, `${cure}; nothing was changed`, error);
 }

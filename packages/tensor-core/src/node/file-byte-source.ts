@@ -41,12 +41,17 @@ export class FileByteSource implements ByteSource {
 
   async readInto(offset: number, target: Uint8Array): Promise<void> {
     this.#requireRange(offset, target.length);
-    for (let done = 0; done < target.length; ) {
+    for (let done = 0; done < target.length;) {
       const { bytesRead } = await this.#handle
         .read(target, done, Math.min(READ_BYTES, target.length - done), offset + done)
         .catch((error: unknown) => Promise.reject(readError(this.path, error)));
       if (bytesRead === 0) {
-        throw new FileError('read', this.path, `it ended at byte ${offset + done} of ${this.size}`, 'open it again when it is complete');
+        throw new FileError(
+          'read',
+          this.path,
+          `it ended at byte ${offset + done} of ${this.size}`,
+          'open it again when it is complete',
+        );
       }
       done += bytesRead;
     }
@@ -57,8 +62,19 @@ export class FileByteSource implements ByteSource {
   }
 
   #requireRange(offset: number, length: number): void {
-    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset > this.size - length) {
-      throw new FileError('read', this.path, `bytes ${offset} + ${length} are outside its ${this.size} bytes`, 'ask for a range inside the file');
+    if (
+      !Number.isSafeInteger(offset) ||
+      !Number.isSafeInteger(length) ||
+      offset < 0 ||
+      length < 0 ||
+      offset > this.size - length
+    ) {
+      throw new FileError(
+        'read',
+        this.path,
+        `bytes ${offset} + ${length} are outside its ${this.size} bytes`,
+        'ask for a range inside the file',
+      );
     }
   }
 }

@@ -8,7 +8,10 @@ export class FileError extends Error {
   readonly code: string | undefined;
 
   constructor(action: 'read' | 'write', path: string, problem: string, cure: string, cause?: unknown) {
-    super(`cannot ${action} ${oneLine(path)}: ${oneLine(problem)}; ${cure}`, cause === undefined ? undefined : { cause });
+    super(
+      `cannot ${action} ${oneLine(path)}: ${oneLine(problem)}; ${cure}`,
+      cause === undefined ? undefined : { cause },
+    );
     this.path = path;
     this.code = systemCode(cause);
   }

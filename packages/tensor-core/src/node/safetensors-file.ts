@@ -31,7 +31,8 @@ export async function openCheckpointFolder(
     const { problem, cure } = explain(error);
     throw new FileError('read', folder, problem, cure, error);
   });
-  if (!found.isDirectory()) throw new FileError('read', folder, 'it is not a folder', 'name the folder that holds the checkpoint');
+  if (!found.isDirectory())
+    throw new FileError('read', folder, 'it is not a folder', 'name the folder that holds the checkpoint');
   return openCheckpoint((fileName) => FileByteSource.open(join(folder, fileName)), { ...options, location: folder });
 }
 

@@ -3,13 +3,13 @@
  *
  * The signature is the shapes and dtypes of all tensors in the arguments plus the value of everything else in them
  * (numbers, strings: static). Numbers that change from call to call — a learning rate, a position — are passed as scalar
- * tensors. Tensors that the function closes over are read afresh on each call.
+ * tensors. Tensors that the function closes over are read afresh on each call; lazy arguments are evaluated first.
  */
 import { type Device, defaultDevice } from '../device.js';
 import { TensorStateError } from '../errors.js';
 import { Tensor, placeholder } from '../tensor.js';
 import { flatten, treeSignature, unflatten } from '../tree.js';
-import { leavesOf } from './evaluate.js';
+import { evaluate, leavesOf } from './evaluate.js';
 import { type Plan, buildPlan } from './plan.js';
 import { bufferOn, markDonated, materialize } from './roots.js';
 import type { Executable } from '../device.js';
@@ -66,7 +66,9 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const given = donate.flatMap((position) => flatten(args[position]));
     const repeated = given.find((tensor) => leaves.indexOf(tensor) !== leaves.lastIndexOf(tensor));
     if (repeated) throw new TensorStateError(`${name}: ${repeated.toString()} is donated and also passed a second time`);
-    const buffers = [...leaves, ...captured].map((tensor) => bufferOn(tensor, on));
+    const operands = [...leaves, ...captured];
+    await evaluate(operands, { device: on });
+    const buffers = operands.map((tensor) => bufferOn(tensor, on));
     for (const tensor of given) markDonated(tensor, name);
     const results = await executable.run(buffers);
     const taken = new Set(plan.donations.map(({ input }) => input));

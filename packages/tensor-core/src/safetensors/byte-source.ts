@@ -21,7 +21,13 @@ export interface BlobLike {
 }
 
 function requireRange(offset: number, length: number, size: number): void {
-  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset > size - length) {
+  if (
+    !Number.isSafeInteger(offset) ||
+    !Number.isSafeInteger(length) ||
+    offset < 0 ||
+    length < 0 ||
+    offset > size - length
+  ) {
     throw new RangeError(`byte range ${offset} + ${length} is outside the ${size} bytes of the source`);
   }
 }
@@ -59,6 +65,7 @@ export function blobSource(blob: BlobLike): ByteSource {
 export async function readInto(source: ByteSource, offset: number, target: Uint8Array): Promise<void> {
   if (source.readInto) return source.readInto(offset, target);
   const bytes = await source.read(offset, target.length);
-  if (bytes.length !== target.length) throw new RangeError(`asked for ${target.length} bytes at ${offset}, got ${bytes.length}`);
+  if (bytes.length !== target.length)
+    throw new RangeError(`asked for ${target.length} bytes at ${offset}, got ${bytes.length}`);
   target.set(bytes);
 }

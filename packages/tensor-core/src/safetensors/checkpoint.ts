@@ -108,7 +108,10 @@ export class SafetensorsCheckpoint implements TensorSource {
  * @throws SafetensorsError when neither the file nor the index exists, a shard is missing or wrong, or a tensor of the index is
  * not in its shard.
  */
-export async function openCheckpoint(openFile: OpenCheckpointFile, options: CheckpointOptions = {}): Promise<SafetensorsCheckpoint> {
+export async function openCheckpoint(
+  openFile: OpenCheckpointFile,
+  options: CheckpointOptions = {},
+): Promise<SafetensorsCheckpoint> {
   const { location = 'checkpoint', fileName = 'model.safetensors', indexName = `${fileName}.index.json` } = options;
   const pathOf = (name: string): string => (options.location === undefined ? name : `${location}/${name}`);
   const open = async (name: string): Promise<ByteSource | undefined> => openFile(name).catch(undefinedIfNotFound);
@@ -136,7 +139,12 @@ export async function openCheckpoint(openFile: OpenCheckpointFile, options: Chec
       const source = await open(shard);
       const fail = (code: SafetensorsErrorCode, problem: string, cure: string): SafetensorsError =>
         new SafetensorsError({ code, file: pathOf(indexName), problem, cure });
-      if (!source) throw fail('missing', `the index names shard ${quote(shard)}, which is not there`, 'download the missing shard');
+      if (!source)
+        throw fail(
+          'missing',
+          `the index names shard ${quote(shard)}, which is not there`,
+          'download the missing shard',
+        );
       const reader = await openReader(source, pathOf(shard));
       readers.push(reader);
       const absent = tensors.filter((name) => !reader.has(name));
@@ -154,7 +162,8 @@ export async function openCheckpoint(openFile: OpenCheckpointFile, options: Chec
 }
 
 function undefinedIfNotFound(error: unknown): undefined {
-  if (error instanceof Error && (error.name === 'NotFoundError' || ('code' in error && error.code === 'ENOENT'))) return undefined;
+  if (error instanceof Error && (error.name === 'NotFoundError' || ('code' in error && error.code === 'ENOENT')))
+    return undefined;
   throw error;
 }
 

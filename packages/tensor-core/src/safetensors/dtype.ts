@@ -45,8 +45,16 @@ export interface SafetensorsDtypeInfo {
   readonly view: (buffer: ArrayBuffer, byteOffset: number, length: number) => SafetensorsArray;
 }
 
-const bytes: SafetensorsDtypeInfo = { byteSize: 1, arrayName: 'Uint8Array', view: (b, o, n) => new Uint8Array(b, o, n) };
-const words16: SafetensorsDtypeInfo = { byteSize: 2, arrayName: 'Uint16Array', view: (b, o, n) => new Uint16Array(b, o, n) };
+const bytes: SafetensorsDtypeInfo = {
+  byteSize: 1,
+  arrayName: 'Uint8Array',
+  view: (b, o, n) => new Uint8Array(b, o, n),
+};
+const words16: SafetensorsDtypeInfo = {
+  byteSize: 2,
+  arrayName: 'Uint16Array',
+  view: (b, o, n) => new Uint16Array(b, o, n),
+};
 
 export const safetensorsDtypes: Readonly<Record<SafetensorsDtype, SafetensorsDtypeInfo>> = {
   BOOL: bytes,
@@ -77,7 +85,10 @@ export const isSafetensorsDtype = (name: string): name is SafetensorsDtype => Ob
  * Elements and bytes of a shape.
  * @returns undefined when a dimension is not a non-negative integer, or the byte count passes 2^53 - 1.
  */
-export function sizeOfShape(shape: readonly number[], dtype: SafetensorsDtype): { elements: number; byteLength: number } | undefined {
+export function sizeOfShape(
+  shape: readonly number[],
+  dtype: SafetensorsDtype,
+): { elements: number; byteLength: number } | undefined {
   let elements = 1;
   for (const dimension of shape) {
     if (!Number.isSafeInteger(dimension) || dimension < 0) return undefined;

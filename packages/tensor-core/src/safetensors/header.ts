@@ -64,12 +64,21 @@ const failFor =
 export function safetensorsHeaderLength(prefix: Uint8Array, fileSize: number, file: string): number {
   const fail = failFor(file);
   if (prefix.length < LENGTH_BYTES || fileSize < LENGTH_BYTES) {
-    throw fail('truncated', `the file has ${Math.min(prefix.length, fileSize)} bytes, a header needs at least ${LENGTH_BYTES}`, DAMAGED);
+    throw fail(
+      'truncated',
+      `the file has ${Math.min(prefix.length, fileSize)} bytes, a header needs at least ${LENGTH_BYTES}`,
+      DAMAGED,
+    );
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
-  if (length > BigInt(MAX_HEADER_BYTES)) throw fail('limit', `the header claims ${length} bytes, the limit is ${MAX_HEADER_BYTES}`);
+  if (length > BigInt(MAX_HEADER_BYTES))
+    throw fail('limit', `the header claims ${length} bytes, the limit is ${MAX_HEADER_BYTES}`);
   if (Number(length) > fileSize - LENGTH_BYTES) {
-    throw fail('truncated', `the header claims ${length} bytes, the file has ${fileSize - LENGTH_BYTES} after its length`, DAMAGED);
+    throw fail(
+      'truncated',
+      `the header claims ${length} bytes, the file has ${fileSize - LENGTH_BYTES} after its length`,
+      DAMAGED,
+    );
   }
   return Number(length);
 }
@@ -81,11 +90,16 @@ export function safetensorsHeaderLength(prefix: Uint8Array, fileSize: number, fi
  * @param file name for error messages.
  * @throws SafetensorsError for any header that is not wholly right.
  */
-export function parseSafetensorsHeader(bytes: Uint8Array, fileSize: number, file = 'safetensors data'): SafetensorsHeader {
+export function parseSafetensorsHeader(
+  bytes: Uint8Array,
+  fileSize: number,
+  file = 'safetensors data',
+): SafetensorsHeader {
   const fail = failFor(file);
   const length = safetensorsHeaderLength(bytes, fileSize, file);
   const dataOffset = LENGTH_BYTES + length;
-  if (bytes.length < dataOffset) throw fail('truncated', `the header has ${length} bytes, only ${bytes.length - LENGTH_BYTES} were given`, DAMAGED);
+  if (bytes.length < dataOffset)
+    throw fail('truncated', `the header has ${length} bytes, only ${bytes.length - LENGTH_BYTES} were given`, DAMAGED);
 
   const root = parseObject(bytes.subarray(LENGTH_BYTES, dataOffset), fail);
   const tensors = new Map<string, TensorInfo>();
@@ -97,7 +111,11 @@ export function parseSafetensorsHeader(bytes: Uint8Array, fileSize: number, file
   return { tensors, metadata: parseMetadata(root.get(METADATA_KEY), fail), dataOffset };
 }
 
-const codeOfFault: Readonly<Record<StrictJsonFault, SafetensorsErrorCode>> = { syntax: 'header', key: 'name', limit: 'limit' };
+const codeOfFault: Readonly<Record<StrictJsonFault, SafetensorsErrorCode>> = {
+  syntax: 'header',
+  key: 'name',
+  limit: 'limit',
+};
 
 function parseObject(bytes: Uint8Array, fail: Fail): ReadonlyMap<string, JsonValue> {
   if (bytes[0] !== 0x7b) throw fail('header', 'the header does not start with "{"');
@@ -110,7 +128,8 @@ function parseObject(bytes: Uint8Array, fail: Fail): ReadonlyMap<string, JsonVal
   try {
     return parseStrictJson(text, JSON_LIMITS) as ReadonlyMap<string, JsonValue>; // starts with "{", so it is an object
   } catch (error) {
-    if (error instanceof StrictJsonError) throw fail(codeOfFault[error.fault], `the header's JSON has ${error.message}`);
+    if (error instanceof StrictJsonError)
+      throw fail(codeOfFault[error.fault], `the header's JSON has ${error.message}`);
     throw error;
   }
 }
@@ -132,7 +151,11 @@ function parseTensor(value: JsonValue, dataOffset: number, fileSize: number, fai
   const dtype = entry.get('dtype');
   if (typeof dtype !== 'string') throw fail('dtype', 'its dtype is missing or not a string');
   if (!isSafetensorsDtype(dtype)) {
-    throw fail('dtype', `unknown dtype ${quote(dtype)}`, `convert the tensor to one of ${safetensorsDtypeNames.join(', ')}`);
+    throw fail(
+      'dtype',
+      `unknown dtype ${quote(dtype)}`,
+      `convert the tensor to one of ${safetensorsDtypeNames.join(', ')}`,
+    );
   }
   const shape = parseIntegers(entry.get('shape'), 'shape', fail);
   if (shape.length > MAX_RANK) throw fail('limit', `${shape.length} dimensions, the limit is ${MAX_RANK}`);
@@ -142,14 +165,26 @@ function parseTensor(value: JsonValue, dataOffset: number, fileSize: number, fai
   const offsets = parseIntegers(entry.get('data_offsets'), 'data_offsets', fail);
   const [begin, end] = offsets;
   if (offsets.length !== 2 || begin === undefined || end === undefined || begin > end) {
-    throw fail('offsets', `data_offsets has to be [begin, end] with begin ≤ end, found ${offsets.length === 2 ? `[${begin}, ${end}]` : `${offsets.length} numbers`}`);
+    throw fail(
+      'offsets',
+      `data_offsets has to be [begin, end] with begin ≤ end, found ${offsets.length === 2 ? `[${begin}, ${end}]` : `${offsets.length} numbers`}`,
+    );
   }
   const dataSize = fileSize - dataOffset;
-  if (end > dataSize) throw fail('truncated', `data_offsets [${begin}, ${end}] pass the file's ${dataSize} bytes of data`, DAMAGED);
+  if (end > dataSize)
+    throw fail('truncated', `data_offsets [${begin}, ${end}] pass the file's ${dataSize} bytes of data`, DAMAGED);
   if (end - begin !== size.byteLength) {
-    throw fail('shape', `data_offsets [${begin}, ${end}] hold ${end - begin} bytes, ${dtype} [${shape.join(', ')}] needs ${size.byteLength}`);
+    throw fail(
+      'shape',
+      `data_offsets [${begin}, ${end}] hold ${end - begin} bytes, ${dtype} [${shape.join(', ')}] needs ${size.byteLength}`,
+    );
   }
-  return Object.freeze({ dtype, shape: Object.freeze(shape), byteOffset: dataOffset + begin, byteLength: size.byteLength });
+  return Object.freeze({
+    dtype,
+    shape: Object.freeze(shape),
+    byteOffset: dataOffset + begin,
+    byteLength: size.byteLength,
+  });
 }
 
 function parseIntegers(value: JsonValue | undefined, field: string, fail: Fail): number[] {
@@ -157,24 +192,41 @@ function parseIntegers(value: JsonValue | undefined, field: string, fail: Fail):
   if (!Array.isArray(value)) throw fail(code, `its ${field} is missing or not an array`);
   return (value as readonly JsonValue[]).map((entry) => {
     if (typeof entry !== 'number' || !Number.isSafeInteger(entry) || entry < 0 || Object.is(entry, -0)) {
-      throw fail(code, `its ${field} holds ${entry instanceof Object ? 'an object or array' : quote(String(entry))}, not an integer from 0 to 2^53 - 1`);
+      throw fail(
+        code,
+        `its ${field} holds ${entry instanceof Object ? 'an object or array' : quote(String(entry))}, not an integer from 0 to 2^53 - 1`,
+      );
     }
     return entry;
   });
 }
 
 /** Every byte of the data belongs to exactly one tensor. */
-function checkCoverage(tensors: ReadonlyMap<string, TensorInfo>, dataOffset: number, fileSize: number, file: string): void {
-  const inFileOrder = [...tensors].toSorted(([, a], [, b]) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
+function checkCoverage(
+  tensors: ReadonlyMap<string, TensorInfo>,
+  dataOffset: number,
+  fileSize: number,
+  file: string,
+): void {
+  const inFileOrder = [...tensors].toSorted(
+    ([, a], [, b]) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength,
+  );
   let covered = dataOffset;
   for (const [name, { byteOffset, byteLength }] of inFileOrder) {
     if (byteOffset !== covered) {
       const how = byteOffset < covered ? 'overlaps the tensor before it' : 'leaves a hole before it';
-      throw failFor(file, name)('offsets', `its data starts at ${byteOffset - dataOffset}, which ${how} (expected ${covered - dataOffset})`);
+      throw failFor(file, name)(
+        'offsets',
+        `its data starts at ${byteOffset - dataOffset}, which ${how} (expected ${covered - dataOffset})`,
+      );
     }
     covered += byteLength;
   }
   if (covered !== fileSize) {
-    throw failFor(file)('offsets', `the tensors cover ${covered - dataOffset} bytes of data, the file has ${fileSize - dataOffset}`, DAMAGED);
+    throw failFor(file)(
+      'offsets',
+      `the tensors cover ${covered - dataOffset} bytes of data, the file has ${fileSize - dataOffset}`,
+      DAMAGED,
+    );
   }
 }

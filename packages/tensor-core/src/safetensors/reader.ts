@@ -9,7 +9,13 @@ import { widenBf16, widenF16 } from '../numeric/half.js';
 import { type ByteSource, readInto } from './byte-source.js';
 import { type SafetensorsDtype, safetensorsDtypes } from './dtype.js';
 import { SafetensorsError, type SafetensorsErrorCode } from './errors.js';
-import { LENGTH_BYTES, parseSafetensorsHeader, safetensorsHeaderLength, type SafetensorsHeader, type TensorInfo } from './header.js';
+import {
+  LENGTH_BYTES,
+  parseSafetensorsHeader,
+  safetensorsHeaderLength,
+  type SafetensorsHeader,
+  type TensorInfo,
+} from './header.js';
 import type { SafetensorsTensor, TensorSource } from './tensor-source.js';
 
 /** Bytes converted at a time; a multiple of every element size. */
@@ -79,7 +85,12 @@ export class SafetensorsReader implements TensorSource {
   async readBytesInto(name: string, target: Uint8Array): Promise<void> {
     const { byteOffset, byteLength } = this.info(name);
     if (target.length !== byteLength) {
-      throw this.#fail('target', name, `it has ${byteLength} bytes, the target has ${target.length}`, 'pass a target of that length');
+      throw this.#fail(
+        'target',
+        name,
+        `it has ${byteLength} bytes, the target has ${target.length}`,
+        'pass a target of that length',
+      );
     }
     await this.#fill(byteOffset, target, name);
   }
@@ -98,7 +109,12 @@ export class SafetensorsReader implements TensorSource {
     const { byteSize } = safetensorsDtypes[dtype];
     const elements = byteLength / byteSize;
     if (target.length !== elements) {
-      throw this.#fail('target', name, `it has ${elements} elements, the target has ${target.length}`, 'pass a target of that length');
+      throw this.#fail(
+        'target',
+        name,
+        `it has ${elements} elements, the target has ${target.length}`,
+        'pass a target of that length',
+      );
     }
     const widen = widenings[dtype];
     if (!widen) return this.#fill(byteOffset, new Uint8Array(target.buffer, target.byteOffset, byteLength), name);

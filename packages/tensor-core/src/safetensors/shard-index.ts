@@ -21,7 +21,8 @@ export const MAX_INDEX_BYTES: number = MAX_HEADER_BYTES;
 /** Tensor names by shard file name, both in the order of the index. */
 export type ShardIndex = ReadonlyMap<string, readonly string[]>;
 
-const isPlainFileName = (name: string): boolean => /^[^/\\:\p{Cc}]+\.safetensors$/u.test(name) && !name.startsWith('..');
+const isPlainFileName = (name: string): boolean =>
+  /^[^/\\:\p{Cc}]+\.safetensors$/u.test(name) && !name.startsWith('..');
 
 /**
  * Parses and checks an index.
@@ -37,7 +38,8 @@ export function parseShardIndex(bytes: Uint8Array, file: string): ShardIndex {
       cure: 'get the index again from its source, or write the checkpoint again',
       ...(tensor === undefined ? {} : { tensor }),
     });
-  if (bytes.length > MAX_INDEX_BYTES) throw fail('limit', `the index has ${bytes.length} bytes, the limit is ${MAX_INDEX_BYTES}`);
+  if (bytes.length > MAX_INDEX_BYTES)
+    throw fail('limit', `the index has ${bytes.length} bytes, the limit is ${MAX_INDEX_BYTES}`);
   const root = parse(bytes, fail);
   const weightMap = root instanceof Map ? (root as ReadonlyMap<string, JsonValue>).get('weight_map') : undefined;
   if (!(weightMap instanceof Map)) throw fail('index', 'it has no "weight_map" object');

@@ -51,12 +51,14 @@ class Parser {
   document(): JsonValue {
     const value = this.#value(0);
     this.#skipSpace();
-    if (this.#at < this.#text.length) throw this.#fail('syntax', `unexpected ${this.#seen()} after the end of the value`);
+    if (this.#at < this.#text.length)
+      throw this.#fail('syntax', `unexpected ${this.#seen()} after the end of the value`);
     return value;
   }
 
   #value(depth: number): JsonValue {
-    if (++this.#values > this.#limits.maxValues) throw this.#fail('limit', `more than ${this.#limits.maxValues} values`);
+    if (++this.#values > this.#limits.maxValues)
+      throw this.#fail('limit', `more than ${this.#limits.maxValues} values`);
     if (depth > this.#limits.maxDepth) throw this.#fail('limit', `nesting deeper than ${this.#limits.maxDepth}`);
     this.#skipSpace();
     const first = this.#text[this.#at];

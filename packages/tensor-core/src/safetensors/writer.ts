@@ -59,9 +59,11 @@ export function encodeSafetensors(
 ): EncodedSafetensors {
   const fail = (code: SafetensorsErrorCode, problem: string, cure: string): SafetensorsError =>
     new SafetensorsError({ code, file, problem, cure });
-  if (entries.length > MAX_TENSORS) throw fail('limit', `${entries.length} tensors, the limit is ${MAX_TENSORS}`, 'write several files');
+  if (entries.length > MAX_TENSORS)
+    throw fail('limit', `${entries.length} tensors, the limit is ${MAX_TENSORS}`, 'write several files');
   const sizes = new Map(entries.map((entry) => [entry.name, checkEntry(entry, file)]));
-  if (sizes.size < entries.length) throw fail('name', 'two entries have the same name', 'give every tensor its own name');
+  if (sizes.size < entries.length)
+    throw fail('name', 'two entries have the same name', 'give every tensor its own name');
 
   const ordered = entries.toSorted(compareEntries);
   const notes = Object.entries(metadata).toSorted(([a], [b]) => compareUtf8(a, b));
@@ -71,7 +73,10 @@ export function encodeSafetensors(
     }
   }
   // Objects are joined by hand: a plain object would move integer-like names such as "0" to the front.
-  const parts = notes.length > 0 ? [`"${METADATA_KEY}":{${notes.map((note) => note.map((text) => JSON.stringify(text)).join(':')).join(',')}}`] : [];
+  const parts =
+    notes.length > 0
+      ? [`"${METADATA_KEY}":{${notes.map((note) => note.map((text) => JSON.stringify(text)).join(':')).join(',')}}`]
+      : [];
   let offset = 0;
   for (const { name, dtype, shape } of ordered) {
     const end = offset + sizes.get(name)!;
@@ -80,7 +85,11 @@ export function encodeSafetensors(
   }
   const head = headerBytes(`{${parts.join(',')}}`);
   if (head.length - LENGTH_BYTES > MAX_HEADER_BYTES) {
-    throw fail('limit', `the header would have ${head.length - LENGTH_BYTES} bytes, the limit is ${MAX_HEADER_BYTES}`, 'write several files');
+    throw fail(
+      'limit',
+      `the header would have ${head.length - LENGTH_BYTES} bytes, the limit is ${MAX_HEADER_BYTES}`,
+      'write several files',
+    );
   }
   const byteLength = head.length + offset;
   if (!Number.isSafeInteger(byteLength)) throw fail('limit', 'the file would pass 2^53 bytes', 'write several files');
@@ -144,10 +153,17 @@ function checkEntry(entry: SafetensorsEntry, file: string): number {
   if (!isWritableText(name) || name === METADATA_KEY) {
     throw fail('name', 'this name is reserved or not well-formed text', 'choose another name');
   }
-  if (!isSafetensorsDtype(dtype)) throw fail('dtype', `unknown dtype ${quote(String(dtype))}`, `use one of ${safetensorsDtypeNames.join(', ')}`);
-  if (shape.length > MAX_RANK) throw fail('limit', `${shape.length} dimensions, the limit is ${MAX_RANK}`, 'reshape the tensor');
+  if (!isSafetensorsDtype(dtype))
+    throw fail('dtype', `unknown dtype ${quote(String(dtype))}`, `use one of ${safetensorsDtypeNames.join(', ')}`);
+  if (shape.length > MAX_RANK)
+    throw fail('limit', `${shape.length} dimensions, the limit is ${MAX_RANK}`, 'reshape the tensor');
   const size = sizeOfShape(shape, dtype);
-  if (!size) throw fail('shape', `shape [${shape.join(', ')}] is not countable`, 'pass non-negative integers with a product below 2^53');
+  if (!size)
+    throw fail(
+      'shape',
+      `shape [${shape.join(', ')}] is not countable`,
+      'pass non-negative integers with a product below 2^53',
+    );
   if (typeof data !== 'function') checkData(entry, data, file);
   return size.byteLength;
 }
@@ -171,7 +187,8 @@ function checkData({ name, dtype, shape }: SafetensorsEntry, data: SafetensorsAr
 }
 
 /** Text that survives UTF-8 and is safe as an object key. */
-const isWritableText = (text: unknown): text is string => typeof text === 'string' && text.isWellFormed() && text !== '__proto__';
+const isWritableText = (text: unknown): text is string =>
+  typeof text === 'string' && text.isWellFormed() && text !== '__proto__';
 
 const rank = new Map(safetensorsDtypeNames.map((name, index) => [name, index]));
 

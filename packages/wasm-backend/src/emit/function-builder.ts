@@ -4,6 +4,7 @@
  */
 import { unsignedLeb128 } from './leb128.js';
 import { codeOf } from './operands.js';
+import { i32 } from './scalar-instructions.js';
 import { VALUE_TYPE_CODE } from './types.js';
 import type { Expression, FunctionReference, Label, Local, Operand, Statement, ValueType } from './types.js';
 
@@ -111,14 +112,25 @@ export class FunctionBuilder {
   /** A counted loop, tested before the first round and then at the bottom. The bound is evaluated in every round. */
   for(range: LoopRange, body: () => void): void {
     const { index, from, below, step } = range;
-    const lessThan: readonly number[] = [...index.code, ...codeOf('i32', below), 0x49];
-    const condition: Expression<'i32'> = { type: 'i32', code: lessThan };
+    const condition = i32.ltUnsigned(index, below);
     this.set(index, from);
     this.if(condition, () => {
       this.loop((again) => {
         body();
-        this.set(index, { type: 'i32', code: [...index.code, ...codeOf('i32', step), 0x6a] });
+        this.set(index, i32.add(index, step));
         this.branchIf(again, condition);
+      });
+    });
+  }
+
+  /** `while (counter >= step) { body; counter -= step }`, unsigned. */
+  countDown(counter: Local<'i32'>, step: number, body: () => void): void {
+    const enough = i32.geUnsigned(counter, step);
+    this.if(enough, () => {
+      this.loop((again) => {
+        body();
+        this.set(counter, i32.sub(counter, step));
+        this.branchIf(again, enough);
       });
     });
   }

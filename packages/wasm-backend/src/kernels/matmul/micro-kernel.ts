@@ -12,7 +12,7 @@
  * - `columns`: A[i, p] at a + p * aStride + 4 * i (transposed or packed A).
  */
 import { i32, v128 } from '../../emit/index.js';
-import type { FunctionBuilder, FunctionReference, Local } from '../../emit/index.js';
+import type { FunctionReference, Local } from '../../emit/index.js';
 import type { KernelContext } from '../host.js';
 
 /** How A lies in memory; see the header. */
@@ -79,25 +79,14 @@ export function emitMicroKernel(context: KernelContext, layout: LayoutA, rows: n
     f.if(p.fromC, () => {
       forEachRow((pair) => pair.forEach((accumulator, half) => f.set(accumulator, v128.load(row, half * VECTOR_BYTES))));
     });
-    countDown(f, p.k, UNROLL, () => {
+    f.countDown(p.k, UNROLL, () => {
       for (let unrolled = 0; unrolled < UNROLL; unrolled += 1) step(unrolled);
       advanceRows(UNROLL);
     });
-    countDown(f, p.k, 1, () => {
+    f.countDown(p.k, 1, () => {
       step(0);
       advanceRows(1);
     });
     forEachRow((pair) => f.do(...pair.map((accumulator, half) => v128.store(row, accumulator, half * VECTOR_BYTES))));
-  });
-}
-
-/** `while (counter >= step) { body; counter -= step }`, tested at the bottom. */
-function countDown(f: FunctionBuilder, counter: Local<'i32'>, step: number, body: () => void): void {
-  f.if(i32.geUnsigned(counter, step), () => {
-    f.loop((again) => {
-      body();
-      f.set(counter, i32.sub(counter, step));
-      f.branchIf(again, i32.geUnsigned(counter, step));
-    });
   });
 }

@@ -1,0 +1,42 @@
+/** What the forward passes read: configuration, weights by name, and how a linear layer is applied. */
+import { type Tensor, linear } from '@mindseye/tensor-core';
+import type { Qwen2_5_VLConfig } from '../config/types.js';
+
+/** Tensors by their names in the module tree of transformers. */
+export type Weights = Readonly<Record<string, Tensor>>;
+
+/**
+ * Applies the linear layer `name` (the module path, without `.weight`) to x [..., in].
+ * Adapters take this place: see LoRA in latent-reasoning.
+ */
+export type LinearHook = (name: string, x: Tensor, base: (x: Tensor) => Tensor) => Tensor;
+
+/**
+ * Trained rows for a run of consecutive token ids, in place of the embedding table's own (PEFT `trainable_token_indices`).
+ * In a model with tied embeddings the output head reads them too, as in PEFT.
+ */
+export interface TokenRows {
+  readonly firstId: number;
+  /** [count, hidden] */
+  readonly rows: Tensor;
+}
+
+export interface ModelContext {
+  readonly config: Qwen2_5_VLConfig;
+  readonly weights: Weights;
+  readonly linearHook?: LinearHook;
+  readonly tokenRows?: TokenRows;
+}
+
+/** The weight `name`, which loading has checked to exist. */
+export function weight({ weights }: ModelContext, name: string): Tensor {
+  const tensor = weights[name];
+  if (!tensor) throw new Error(`the model has no tensor "${name}": load its weights with loadWeights`);
+  return tensor;
+}
+
+/** Applies a linear layer through the hook, if there is one. */
+export function applyLinear(context: ModelContext, name: string, x: Tensor): Tensor {
+  const base = (input: Tensor): Tensor => linear(input, weight(context, `${name}.weight`), context.weights[`${name}.bias`]);
+  return context.linearHook ? context.linearHook(name, x, base) : base(x);
+}

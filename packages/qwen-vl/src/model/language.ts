@@ -1,0 +1,144 @@
+/**
+ * The language model of Qwen2.5-VL: embeddings of text and visual tokens → hidden states and logits.
+ *
+ *   h = x + o(attn(rope(q n), rope(k n), v n)), n = rmsNorm x;   y = h + down(silu(gate m)∘up m), m = rmsNorm h
+ *
+ * Shapes, with batch B and S tokens: inputs [B, S, hidden], rotary tables [B, S, headDim / 2], caches
+ * [B, key heads, capacity, headDim]. Keys are cached after rotation. Source: transformers, Qwen2_5_VLTextModel.
+ */
+import {
+  type Mask,
+  type Tensor,
+  add,
+  attention,
+  attentionWeights,
+  concat,
+  gather,
+  lessEqual,
+  linear,
+  logicalAnd,
+  maximum,
+  minimum,
+  permute,
+  reshape,
+  rmsNorm,
+  rope,
+  select,
+  slice,
+  sub,
+  swiglu,
+  updateSlice,
+} from '@mindseye/tensor-core';
+import { type ModelContext, type TokenRows, applyLinear, weight } from './context.js';
+
+/** Keys and values of the tokens so far, one pair per layer, of fixed capacity. */
+export interface KeyValueCache {
+  readonly keys: readonly Tensor[];
+  readonly values: readonly Tensor[];
+}
+
+export interface LanguageInputs {
+  /** [B, S, hidden] */
+  readonly inputsEmbeds: Tensor;
+  /** [B, S, headDim / 2] */
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+  /** Over queries S and keys S, or the capacity of the cache when there is one. */
+  readonly mask: Mask;
+  readonly cache?: KeyValueCache;
+  /** i32 [1]: tokens already in the cache. */
+  readonly cacheLength?: Tensor;
+  /** Also return each layer's attention weights [B, heads, S, keys]. */
+  readonly outputAttentions?: boolean;
+}
+
+export interface LanguageOutputs {
+  /** [B, S, hidden] after the final norm: what the head reads, and what latent methods feed back. */
+  readonly hidden: Tensor;
+  /** [B, S, hidden] after each layer, before the final norm. */
+  readonly layers: readonly Tensor[];
+  readonly cache?: KeyValueCache;
+  readonly attentions?: readonly Tensor[];
+}
+
+interface LayerOutputs {
+  readonly x: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
+  readonly attention?: Tensor;
+}
+
+export function languageForward(context: ModelContext, inputs: LanguageInputs): LanguageOutputs {
+  const { numHiddenLayers, rmsNormEps } = context.config.textConfig;
+  const outputs: LayerOutputs[] = [];
+  let x = inputs.inputsEmbeds;
+  for (let index = 0; index < numHiddenLayers; index++) {
+    outputs.push(decoderLayer(context, x, inputs, index));
+    x = outputs.at(-1)!.x;
+  }
+  return {
+    hidden: rmsNorm(x, weight(context, 'model.language_model.norm.weight'), rmsNormEps),
+    layers: outputs.map((output) => output.x),
+    ...(inputs.cache && { cache: { keys: outputs.map(({ key }) => key), values: outputs.map(({ value }) => value) } }),
+    ...(inputs.outputAttentions && { attentions: outputs.map((output) => output.attention!) }),
+  };
+}
+
+function decoderLayer(context: ModelContext, x: Tensor, inputs: LanguageInputs, index: number): LayerOutputs {
+  const { numAttentionHeads, numKeyValueHeads, headDim, rmsNormEps } = context.config.textConfig;
+  const { cos, sin, mask, cache, cacheLength } = inputs;
+  const [batch, length] = x.shape as [number, number];
+  const name = `model.language_model.layers.${index}`;
+  const heads = (projected: Tensor, count: number): Tensor => permute(reshape(projected, [batch, length, count, headDim]), [0, 2, 1, 3]);
+
+  const n = rmsNorm(x, weight(context, `${name}.input_layernorm.weight`), rmsNormEps);
+  const q = rope(heads(applyLinear(context, `${name}.self_attn.q_proj`, n), numAttentionHeads), cos, sin);
+  const k = rope(heads(applyLinear(context, `${name}.self_attn.k_proj`, n), numKeyValueHeads), cos, sin);
+  const v = heads(applyLinear(context, `${name}.self_attn.v_proj`, n), numKeyValueHeads);
+  const key = cache ? updateSlice(cache.keys[index]!, k, cacheLength!, 2) : k;
+  const value = cache ? updateSlice(cache.values[index]!, v, cacheLength!, 2) : v;
+  const attended = reshape(permute(attention(q, key, value, { mask }), [0, 2, 1, 3]), [batch, length, numAttentionHeads * headDim]);
+  const h = add(x, applyLinear(context, `${name}.self_attn.o_proj`, attended));
+
+  const m = rmsNorm(h, weight(context, `${name}.post_attention_layernorm.weight`), rmsNormEps);
+  const gated = swiglu(applyLinear(context, `${name}.mlp.gate_proj`, m), applyLinear(context, `${name}.mlp.up_proj`, m));
+  return {
+    x: add(h, applyLinear(context, `${name}.mlp.down_proj`, gated)),
+    key,
+    value,
+    ...(inputs.outputAttentions && { attention: attentionWeights(q, key, { mask }) }),
+  };
+}
+
+/** Logits [..., vocabulary] of hidden states [..., hidden]. */
+export function headForward(context: ModelContext, hidden: Tensor): Tensor {
+  const { config, tokenRows } = context;
+  const table = weight(context, config.tieWordEmbeddings ? 'model.language_model.embed_tokens.weight' : 'lm_head.weight');
+  const logits = linear(hidden, table);
+  if (!tokenRows || !config.tieWordEmbeddings) return logits;
+  const end = tokenRows.firstId + tokenRows.rows.shape[0]!;
+  return concat([slice(logits, -1, 0, tokenRows.firstId), linear(hidden, tokenRows.rows), slice(logits, -1, end)], -1);
+}
+
+/** Vectors that take the place of token embeddings at some positions: visual tokens. */
+export interface EmbeddingOverride {
+  /** [rows, hidden] */
+  readonly rows: Tensor;
+  /** bool [B, S, 1]: the positions overridden. */
+  readonly where: Tensor;
+  /** i32 [B, S]: the row for each position; any valid row where not overridden. */
+  readonly index: Tensor;
+}
+
+/** Token embeddings [B, S, hidden] of ids i32 [B, S], with trained rows and visual tokens in their places. */
+export function embedTokens(context: ModelContext, inputIds: Tensor, visual?: EmbeddingOverride): Tensor {
+  const text = gather(weight(context, 'model.language_model.embed_tokens.weight'), inputIds);
+  const overrides = [context.tokenRows && tokenRowOverride(context.tokenRows, inputIds), visual];
+  return overrides.reduce((embeds: Tensor, override) => (override ? select(override.where, gather(override.rows, override.index), embeds) : embeds), text);
+}
+
+function tokenRowOverride({ firstId, rows }: TokenRows, inputIds: Tensor): EmbeddingOverride {
+  const last = firstId + rows.shape[0]! - 1;
+  const inside = logicalAnd(lessEqual(firstId, inputIds), lessEqual(inputIds, last));
+  return { rows, where: reshape(inside, [...inputIds.shape, 1]), index: sub(minimum(maximum(inputIds, firstId), last), firstId) };
+}

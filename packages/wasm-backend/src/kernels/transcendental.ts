@@ -1,0 +1,132 @@
+/**
+ * Vector exp, log, erf, tanh and the logistic function as emitters: each sets its constants into locals where it is called
+ * (before the loops) and returns a function that writes the computation. Branch-free; NaN in gives NaN out.
+ *
+ * - exp: x = n ln 2 + r with |r| <= ln 2 / 2 (two-step Cody-Waite reduction), e^r by a polynomial of degree 6 (minimax of the
+ *   relative error, 3.1e-9 before rounding), result 2e^r * 2^(n-1). n comes from adding 1.5 * 2^23, which rounds to an
+ *   integer, and n + 126 sits in the low bits of that sum, ready to be shifted into the exponent. Relative error below 2e-7;
+ *   results below 2^-126 are 0, above the f32 range infinity.
+ * - log, for normal positive x only: x = 2^e m, m in [sqrt 1/2, sqrt 2), s = (m - 1)/(m + 1), log m = 2 atanh s by its series
+ *   to s^11. Relative error below 2e-7.
+ * - erf, tanh: x P(x^2) / Q(x^2), minimax of the relative error by Lawson-weighted least squares on [-3.9, 3.9] and [-9, 9],
+ *   exactly 1 or -1 beyond. Error below 4e-7, absolute and relative.
+ */
+import { f32x4, i32x4, v128 } from '../emit/index.js';
+import type { Expression, FunctionBuilder, Local } from '../emit/index.js';
+import type { Arithmetic } from './tier.js';
+import { vectorConstant } from './vector-loop.js';
+
+/** Writes a function of one vector. */
+export type VectorFunction = (x: Expression<'v128'>) => Local<'v128'>;
+
+/** Makes a `VectorFunction` in a function body; its constants are set at this point. */
+export type VectorFunctionEmitter = (f: FunctionBuilder, arithmetic: Arithmetic) => VectorFunction;
+
+/** c0 + c1 x + c2 x^2 + ... by Horner's rule. */
+function polynomial(f: FunctionBuilder, { multiplyAdd }: Arithmetic, coefficients: readonly number[]): VectorFunction {
+  const locals = coefficients.map((value, i) => vectorConstant(f, `c${i}`, value));
+  return (x) => {
+    let sum = f.let('sum', locals.at(-1) as Local<'v128'>);
+    for (const coefficient of locals.slice(0, -1).toReversed()) sum = f.let('sum', multiplyAdd(sum, x, coefficient));
+    return sum;
+  };
+}
+
+const EXP = {
+  log2e: Math.LOG2E,
+  /** 1.5 * 2^23 rounds to integers; 126 is the exponent bias less the factor 2 that the polynomial carries. */
+  magic: 1.5 * 2 ** 23 + 126,
+  /** ln 2 in two parts; the first has 10 bits, so its product with n is exact. */
+  ln2High: 0.693359375,
+  ln2Low: Math.LN2 - 0.693359375,
+  /** Twice e^r. */
+  polynomial: [1, 1, 0.49999994, 0.16666521, 0.04166839, 0.00836871, 0.0013814613].map((c) => 2 * c),
+  /** Smallest argument: n = -126 gives the factor 0. */
+  lowest: -87.4,
+  /** Largest argument: 2^127 * 2e^r overflows to infinity. */
+  highest: 89,
+} as const;
+
+/** e^x. */
+export const emitExp: VectorFunctionEmitter = (f, arithmetic) => {
+  const log2e = vectorConstant(f, 'log2e', EXP.log2e);
+  const magic = vectorConstant(f, 'magic', EXP.magic);
+  const ln2High = vectorConstant(f, 'ln2High', EXP.ln2High);
+  const ln2Low = vectorConstant(f, 'ln2Low', EXP.ln2Low);
+  const lowest = vectorConstant(f, 'lowest', EXP.lowest);
+  const highest = vectorConstant(f, 'highest', EXP.highest);
+  const evaluate = polynomial(f, arithmetic, EXP.polynomial);
+  return (value) => {
+    // With the argument first, pmin and pmax let NaN through.
+    const x = f.let('x', f32x4.pmin(f32x4.pmax(value, lowest), highest));
+    const shifted = f.let('shifted', arithmetic.multiplyAdd(x, log2e, magic));
+    const n = f.let('n', f32x4.sub(shifted, magic));
+    const reduced = arithmetic.negativeMultiplyAdd(n, ln2Low, arithmetic.negativeMultiplyAdd(n, ln2High, x));
+    const twice = evaluate(f.let('r', reduced));
+    return f.let('exp', f32x4.mul(twice, i32x4.shl(shifted, 23)));
+  };
+};
+
+/** 1 / (1 + e^-x). */
+export const emitSigmoid: VectorFunctionEmitter = (f, arithmetic) => {
+  const exp = emitExp(f, arithmetic);
+  const one = vectorConstant(f, 'one', 1);
+  return (x) => f.let('sigmoid', f32x4.div(one, f32x4.add(one, exp(f32x4.neg(x)))));
+};
+
+/** log x for normal x > 0. */
+export const emitLogOfNormal: VectorFunctionEmitter = (f, arithmetic) => {
+  const one = vectorConstant(f, 'one', 1);
+  const ln2High = vectorConstant(f, 'ln2High', EXP.ln2High);
+  const ln2Low = vectorConstant(f, 'ln2Low', EXP.ln2Low);
+  const series = polynomial(f, arithmetic, [2 / 3, 2 / 5, 2 / 7, 2 / 9, 2 / 11]);
+  const sqrtHalfBits = new DataView(new ArrayBuffer(4));
+  sqrtHalfBits.setFloat32(0, Math.SQRT1_2);
+  const offset = f.let('offset', i32x4.splat(sqrtHalfBits.getInt32(0)));
+  return (x) => {
+    const exponent = f.let('exponent', i32x4.shrSigned(i32x4.sub(x, offset), 23));
+    const mantissa = f.let('mantissa', i32x4.sub(x, i32x4.shl(exponent, 23)));
+    const e = f.let('e', f32x4.convertI32x4Signed(exponent));
+    const s = f.let('s', f32x4.div(f32x4.sub(mantissa, one), f32x4.add(mantissa, one)));
+    const square = f.let('square', f32x4.mul(s, s));
+    const tail = f.let('tail', f32x4.mul(f32x4.mul(s, square), series(square)));
+    // Small parts first: e ln2Low + tail, then 2 s, then e ln2High.
+    const small = arithmetic.multiplyAdd(e, ln2Low, tail);
+    return f.let('log', arithmetic.multiplyAdd(e, ln2High, f32x4.add(f32x4.add(s, s), small)));
+  };
+};
+
+/** x P(x^2) / Q(x^2) inside [-limit, limit], the sign of x beyond. */
+function emitOddRational(limit: number, numerator: readonly number[], denominator: readonly number[]): VectorFunctionEmitter {
+  return (f, arithmetic) => {
+    const one = vectorConstant(f, 'one', 1);
+    const bound = vectorConstant(f, 'bound', limit);
+    const signBit = f.let('signBit', i32x4.splat(-0x8000_0000));
+    const p = polynomial(f, arithmetic, numerator);
+    const q = polynomial(f, arithmetic, denominator);
+    return (value) => {
+      const x = f.let('x', value);
+      const magnitude = f.let('magnitude', f32x4.abs(x));
+      const square = f.let('square', f32x4.mul(magnitude, magnitude));
+      const inside = f32x4.div(f32x4.mul(magnitude, p(square)), q(square));
+      // Rounding may step over 1; NaN compares false and so stays inside.
+      const limited = f32x4.pmin(inside, one);
+      const positive = v128.bitselect(one, limited, f32x4.gt(magnitude, bound));
+      return f.let('odd', v128.or(positive, v128.and(x, signBit)));
+    };
+  };
+}
+
+/** The error function. */
+export const emitErf: VectorFunctionEmitter = emitOddRational(
+  3.9,
+  [1.1283791, 0.18866175, 0.051369626, 0.003540277, 0.00023000532],
+  [1, 0.50052959, 0.11237285, 0.014342356, 0.0010452237, 2.3241431e-5, -1.1346798e-7],
+);
+
+/** The hyperbolic tangent. */
+export const emitTanh: VectorFunctionEmitter = emitOddRational(
+  9,
+  [1, 0.13680856, 0.0038695065, 2.8031283e-5, 3.0642465e-8, -1.2246204e-11],
+  [1, 0.47014189, 0.027250152, 0.00039407107, 1.2890332e-6],
+);

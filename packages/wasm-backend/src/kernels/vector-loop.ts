@@ -1,0 +1,130 @@
+/**
+ * Loops over contiguous f32 elements, four at a time, with a tail of single elements. The body is written once against
+ * `Lanes` and emitted for whole vectors (unrolled), and again for the tail, where a load fills all lanes with the one
+ * element and a store writes lane 0. So a tail element goes through the same instructions as any other and has the same bits.
+ */
+import { f32x4, i16x8, i32, i32x4, v128 } from '../emit/index.js';
+import type { Expression, FunctionBuilder, Local, Statement } from '../emit/index.js';
+
+/** How the body of a vector loop reaches the elements of this round. */
+export interface Lanes {
+  /** Which of the unrolled copies this is: pick one of several accumulators by it. */
+  readonly copy: number;
+  /** Four elements at a cursor. */
+  load(cursor: Local<'i32'>): Expression<'v128'>;
+  /** Writes four elements at a cursor. */
+  store(cursor: Local<'i32'>, value: Expression<'v128'>): Statement;
+  /** Four mask bytes at a byte cursor as 32-bit lanes: all ones where the byte is not 0. */
+  loadMask(cursor: Local<'i32'>): Expression<'v128'>;
+  /** The value with lanes that hold no element of their own set to 0; what sums must add. */
+  own(value: Expression<'v128'>): Expression<'v128'>;
+}
+
+/** What a vector loop walks over. Cursors are consumed: afterwards they point behind the last element. */
+export interface VectorLoop {
+  /** Pointers to f32 elements. */
+  readonly cursors: readonly Local<'i32'>[];
+  /** Pointers to bytes, such as masks. */
+  readonly byteCursors?: readonly Local<'i32'>[];
+  /** Number of elements; not changed. */
+  readonly count: Local<'i32'>;
+  /** Vectors per round. */
+  readonly unroll: number;
+}
+
+const LANES = 4;
+
+/** Emits the loop. */
+export function forEachVector(f: FunctionBuilder, loop: VectorLoop, body: (lanes: Lanes) => void): void {
+  const { cursors, byteCursors = [], unroll } = loop;
+  const remaining = f.let('remaining', loop.count);
+  const advance = (elements: number): void => {
+    for (const cursor of cursors) f.set(cursor, i32.add(cursor, elements * 4));
+    for (const cursor of byteCursors) f.set(cursor, i32.add(cursor, elements));
+  };
+  for (const copies of unroll > 1 ? [unroll, 1] : [1]) {
+    f.countDown(remaining, copies * LANES, () => {
+      for (let copy = 0; copy < copies; copy += 1) body(vectorLanes(copy));
+      advance(copies * LANES);
+    });
+  }
+  const onlyFirst = f.let('onlyFirst', i32x4.constant(-1, 0, 0, 0));
+  f.countDown(remaining, 1, () => {
+    body(singleLane(onlyFirst));
+    advance(1);
+  });
+}
+
+function vectorLanes(copy: number): Lanes {
+  return {
+    copy,
+    load: (cursor) => v128.load(cursor, copy * 16),
+    store: (cursor, value) => v128.store(cursor, value, copy * 16),
+    loadMask: (cursor) => {
+      const bytes = v128.load32Zero(cursor, copy * 4);
+      const wide = i32x4.extendLowI16x8Unsigned(i16x8.extendLowI8x16Unsigned(bytes));
+      return i32x4.ne(wide, i32x4.constant(0, 0, 0, 0));
+    },
+    own: (value) => value,
+  };
+}
+
+function singleLane(onlyFirst: Local<'v128'>): Lanes {
+  return {
+    copy: 0,
+    load: (cursor) => v128.load32Splat(cursor),
+    store: (cursor, value) => v128.store32Lane(cursor, value, 0),
+    loadMask: (cursor) => i32x4.ne(i32x4.splat(i32.load8Unsigned(cursor)), i32x4.constant(0, 0, 0, 0)),
+    own: (value) => v128.and(value, onlyFirst),
+  };
+}
+
+/** One accumulator per unrolled copy, so that the additions of a round do not wait for each other. */
+export class Accumulators {
+  readonly #f: FunctionBuilder;
+  readonly #locals: readonly Local<'v128'>[];
+
+  constructor(f: FunctionBuilder, name: string, copies: number) {
+    this.#f = f;
+    this.#locals = Array.from({ length: copies }, (_, i) => f.local('v128', `${name}${i}`));
+  }
+
+  /** Sets every lane. */
+  fill(value: Expression<'v128'>): void {
+    for (const local of this.#locals) this.#f.set(local, value);
+  }
+
+  /** The accumulator of an unrolled copy. */
+  of(copy: number): Local<'v128'> {
+    return this.#locals[copy] as Local<'v128'>;
+  }
+
+  /** Combines all accumulators and all lanes pairwise; every lane of the result holds the total. */
+  combine(operation: (a: Expression<'v128'>, b: Expression<'v128'>) => Expression<'v128'>): Local<'v128'> {
+    const f = this.#f;
+    let level: readonly Local<'v128'>[] = this.#locals;
+    while (level.length > 1) {
+      const half = Math.ceil(level.length / 2);
+      const upper = level.slice(half);
+      level = level.slice(0, half).map((a, i) => (upper[i] ? f.let('partial', operation(a, upper[i])) : a));
+    }
+    let total = level[0] as Local<'v128'>;
+    for (const lanes of [
+      [2, 3, 0, 1],
+      [1, 0, 3, 2],
+    ]) {
+      total = f.let('total', operation(total, i32x4.shuffle(total, total, lanes)));
+    }
+    return total;
+  }
+
+  /** The sum over accumulators and lanes, in every lane. */
+  sum(): Local<'v128'> {
+    return this.combine(f32x4.add);
+  }
+}
+
+/** A vector constant in a local, set here: V8 does not hoist constants out of loops, so call this before them. */
+export function vectorConstant(f: FunctionBuilder, name: string, value: number): Local<'v128'> {
+  return f.let(name, f32x4.constant(value));
+}
