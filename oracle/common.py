@@ -1,7 +1,7 @@
 """Shared by all oracle scripts: where goldens go, how they are written, and which versions made them.
 
-A golden is a pair of files with one stem: `<stem>.safetensors` holds tensors (float32 or uint8), `<stem>.json` holds everything
-else (ids, positions, strings, shapes and notes) and the versions of the libraries that computed it.
+A golden is a pair of files with one stem: `<stem>.safetensors` holds tensors (float32 or uint8), `<stem>.json` holds
+everything else (ids, positions, strings, shapes and notes) and the versions of the libraries that computed it.
 """
 
 import json
@@ -46,10 +46,10 @@ def write_json(path: Path, value: object) -> None:
     """Compact enough to commit, one top-level entry per line so that a diff can be read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(value, dict):
-        lines = [f"{json.dumps(key)}: {json.dumps(entry, ensure_ascii=False)}" for key, entry in value.items()]
+        lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in value.items()]
         text = "{\n" + ",\n".join(lines) + "\n}\n"
     else:
-        text = "[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in value) + "\n]\n"
+        text = "[\n" + ",\n".join(json.dumps(entry) for entry in value) + "\n]\n"
     path.write_text(text, encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
-"""Small PNG and JPEG files written by Pillow, with what Pillow decodes: `qwen-vl/test/golden/images/files/` and `files.*`.
+"""Small PNG and JPEG files by Pillow, with what Pillow decodes: `qwen-vl/test/golden/images/files/` and `files.*`.
 
 `<file>.rgb` is `Image.open(file).convert("RGB")`: alpha is dropped, the palette expanded, orientation is not applied.
-`<file>.upright` is the same after `ImageOps.exif_transpose`. PNG must match exactly, JPEG within the decoder's rounding.
+`<file>.upright` is the same after `ImageOps.exif_transpose`. PNG must match exactly, JPEG within the decoder's
+rounding.
 """
 
 import numpy as np
@@ -18,7 +19,11 @@ FILES = IMAGES / "files"
 def smooth(height: int, width: int) -> Image.Image:
     """A picture that JPEG keeps well."""
     rows, columns = np.mgrid[0:height, 0:width]
-    channels = [rows * 200 // height + 20, columns * 200 // width + 20, 230 - (rows + columns) * 200 // (height + width)]
+    channels = [
+        rows * 200 // height + 20,
+        columns * 200 // width + 20,
+        230 - (rows + columns) * 200 // (height + width),
+    ]
     return Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8))
 
 

@@ -1,8 +1,8 @@
 """The whole image processor, Pillow path: raw picture to pixel_values, `qwen-vl/test/golden/images/processor.*`.
 
-The arithmetic that gives the exact float32 (transformers 5.18, `Qwen2VLImageProcessorPil`): float64 product with 1/255, one
-rounding to float32, float32 subtraction of the float32 mean, float32 division by the float32 std. Then patches, each repeated
-`temporal_patch_size` times along time.
+The arithmetic that gives the exact float32 (transformers 5.18, `Qwen2VLImageProcessorPil`): float64 product with
+1/255, one rounding to float32, float32 minus the float32 mean, divided by the float32 std, each rounded. Then
+patches, each repeated `temporal_patch_size` times along time.
 """
 
 import numpy as np
@@ -41,9 +41,9 @@ def main() -> None:
         tensors[f"{index}.source"] = source
         tensors[f"{index}.pixel_values"] = output["pixel_values"]
         entries.append({
-            "index": index, "name": name, "mode": mode, **settings, "temporal_patch_size": processor.temporal_patch_size,
-            "merge_size": processor.merge_size, "image_mean": processor.image_mean, "image_std": processor.image_std,
-            "image_grid_thw": output["image_grid_thw"].tolist(),
+            "index": index, "name": name, "mode": mode, **settings, "merge_size": processor.merge_size,
+            "temporal_patch_size": processor.temporal_patch_size, "image_mean": processor.image_mean,
+            "image_std": processor.image_std, "image_grid_thw": output["image_grid_thw"].tolist(),
         })  # fmt: skip
     write_golden(IMAGES, "processor", tensors, {"arithmetic": ARITHMETIC, "entries": entries})
 

@@ -54,8 +54,10 @@ def main() -> None:
         result = np.asarray(converted.resize((width, height), resample=Image.Resampling.BICUBIC))
         tensors[f"{index}.source"] = source
         tensors[f"{index}.result"] = result
-        entries.append({"index": index, "name": name, "mode": mode, "source": list(source.shape), "result": list(result.shape)})
-    note = "arrays are [height, width] or [height, width, channels]; `converted` in the name: Image.convert('RGB') comes first"
+        entries.append(
+            {"index": index, "name": name, "mode": mode, "source": list(source.shape), "result": list(result.shape)}
+        )
+    note = "[height, width] or [height, width, channels]; `converted` in the name: Image.convert('RGB') comes first"
     write_golden(IMAGES, "resize", tensors, {"filter": "bicubic", "note": note, "entries": entries})
 
 

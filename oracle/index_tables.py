@@ -60,7 +60,7 @@ def rope_entry(model: torch.nn.Module, name: str, rows: list, seconds: list[floa
     types = torch.zeros(len(rows), width, dtype=torch.int)
     mask = torch.zeros(len(rows), width, dtype=torch.long)
     grids: dict[int, list] = {IMAGE: [], VIDEO: []}
-    for row, row_types, row_mask in zip(rows, types, mask):
+    for row, row_types, row_mask in zip(rows, types, mask, strict=True):
         start = width - sum(map(length, row))
         row_mask[start:] = 1
         for item in row:
@@ -91,7 +91,7 @@ def window_entry(window_size: int, patch_size: int, grids: list) -> dict:
 def main() -> None:
     prepare()
     model = load("tiny-tied")
-    note = "token_types: 0 text, 1 image, 2 video; spatial_merge_size 2, tokens_per_second 2; position_ids [3, batch, sequence]"
+    note = "token_types: 0 text, 1 image, 2 video; merge 2, tokens_per_second 2; position_ids [3, batch, sequence]"
     rope = [rope_entry(model, name, rows, []) for name, rows in ROWS.items()]
     rope += [rope_entry(model, name, rows, seconds) for name, (rows, seconds) in VIDEO_ROWS.items()]
     write_json(CASES / "rope-index.json", {"note": note, "entries": rope, "versions": versions()})

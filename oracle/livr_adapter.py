@@ -1,7 +1,8 @@
 """A PEFT adapter folder as PEFT writes it: LoRA on the language model's seven linear layers plus K trained token rows.
 
-`latent-reasoning/test/golden/adapter/` (adapter_config.json, adapter_model.safetensors) and `adapter-logits.*`: the logits of both
-samples with that adapter. LoRA B and the token rows are random, so that nothing of the adapter is a no-op.
+`latent-reasoning/test/golden/adapter/` (adapter_config.json, adapter_model.safetensors) and `adapter-logits.*`: the
+logits of both samples with that adapter. LoRA B and the token rows are random, so that nothing of the adapter is a
+no-op.
 """
 
 import json
@@ -44,7 +45,7 @@ def trainable(model: PeftModel) -> dict[str, torch.nn.Parameter]:
 
 
 def save(model: PeftModel) -> None:
-    """PEFT's own files, without its model card; the base path is made relative to the repository and sets are sorted."""
+    """PEFT's own files, without its model card; the base model is named, not given by its path on this machine."""
     model.save_pretrained(ADAPTER)
     (ADAPTER / "README.md").unlink()
     path = ADAPTER / "adapter_config.json"
@@ -68,7 +69,7 @@ def main() -> None:
             tensors[f"{index}.stage{stage}.logits"] = logits[:, -4:]
     manifest = {
         "adapter": "adapter/",
-        "note": "samples are those of livr-forward.json; logits of the last 4 positions; the tied head uses the trained rows too",
+        "note": "samples of livr-forward.json; logits of the last 4 positions; the tied head uses the trained rows too",
         "parameters": list(trainable(model)),
     }
     write_golden(LATENT_REASONING, "adapter-logits", tensors, manifest)

@@ -1,6 +1,6 @@
 """LIVR's two attention stages on the bare base model: `latent-reasoning/test/golden/livr-forward.*` and the samples.
 
-Keys: `<sample>.image` (uint8), `<sample>.stage<1|2>.layers.0`, `.norm` and `.logits`; logits from the first latent on only.
+Keys: `<sample>.image` (uint8), `<sample>.stage<1|2>.layers.0`, `.norm` and `.logits`; logits from the first latent on.
 """
 
 import torch
@@ -38,12 +38,13 @@ def main() -> None:
         check_isolation(model, sample)
         tensors[f"{index}.image"] = torch.from_numpy(sample.picture)
         for stage in (1, 2):
-            tensors |= {f"{index}.stage{stage}.{key}": value for key, value in stage_states(model, sample, stage).items()}
+            states = stage_states(model, sample, stage)
+            tensors |= {f"{index}.stage{stage}.{key}": value for key, value in states.items()}
     manifest = {
         "model": f"packages/qwen-vl/test/golden/models/{MODEL}",
         "latent_ids": LATENTS,
         "roles": {"image": 0, "prompt": 1, "latent": 2, "answer": 3},
-        "note": "labels are not shifted: position p is predicted by the logits at p - 1; logits start at the first latent",
+        "note": "labels are not shifted: the logits at p - 1 predict position p; logits start at the first latent",
         "samples": [sample.manifest() for sample in samples],
     }
     write_golden(LATENT_REASONING, "livr-forward", tensors, manifest)

@@ -1,7 +1,8 @@
 """Two fixed LIVR samples on `tiny-tied`: image, question, K latents at the end of the user turn, answer.
 
-Roles per position: 0 image token, 1 any other prompt token (chat and vision markers too), 2 latent, 3 answer (through its
-<|im_end|>). Stage 1 (bottleneck): a query may see keys at or before itself, except that roles 1 and 3 may not see role 0. Stage 2 is plain causal.
+Roles per position: 0 image token, 1 any other prompt token (chat and vision markers too), 2 latent, 3 answer (through
+its <|im_end|>). Stage 1 (bottleneck): a query may see keys at or before itself, except that roles 1 and 3 may not see
+role 0. Stage 2 is plain causal.
 """
 
 from dataclasses import dataclass
@@ -61,8 +62,9 @@ class Sample:
     def manifest(self) -> dict:
         rows = ["".join(str(int(cell)) for cell in row) for row in self.allowed(1)]
         return {
-            "input_ids": self.input_ids.tolist(), "image_grid_thw": self.image_grid_thw.tolist(), "roles": self.roles.tolist(),
-            "labels": self.labels.tolist(), "position_ids": self.position_ids.tolist(), "allowed_stage_1": rows,
+            "input_ids": self.input_ids.tolist(), "image_grid_thw": self.image_grid_thw.tolist(),
+            "roles": self.roles.tolist(), "labels": self.labels.tolist(), "position_ids": self.position_ids.tolist(),
+            "allowed_stage_1": rows,
         }  # fmt: skip
 
 

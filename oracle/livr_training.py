@@ -3,9 +3,13 @@
 Two variants, because a tied head raises the question whether the latents' rows of the *head* move too:
 `tied-head`:   as PEFT does it, the trained rows replace the rows of the embedding and of the head.
 `frozen-head`: as LIVR says it, only the input rows train; the head keeps the base rows.
-Files: `latent-reasoning/test/golden/training.<variant>.*` with `grad.<parameter>` of step 0 and `final.<parameter>` after step 5.
+Files: `latent-reasoning/test/golden/training.<variant>.*` with `grad.<parameter>` of step 0 and `final.<parameter>`
+after step 5.
 
 loss = sum over both samples of the answer tokens' cross entropy / number of answer tokens of both samples.
+Each run is repeated in float64; `float32_noise` in the manifest is the largest difference, a floor for any tolerance.
+AdamW divides by the gradient's own size, so a parameter whose gradient is nearly zero differs by up to a tenth of the
+learning rate.
 """
 
 import math
@@ -39,12 +43,14 @@ def load_adapter(tied_head: bool) -> PeftModel:
 
 
 def summed_loss(model: PeftModel, sample: Sample) -> torch.Tensor:
-    logits = model(**sample.inputs(STAGE)).logits
+    inputs = {name: value.to(model.dtype) if torch.is_tensor(value) and value.is_floating_point() else value
+              for name, value in sample.inputs(STAGE).items()}  # fmt: skip
+    logits = model(**inputs).logits
     return F.cross_entropy(logits[0, :-1], sample.labels[0, 1:], ignore_index=IGNORED, reduction="sum")
 
 
-def train(tied_head: bool) -> tuple[dict[str, torch.Tensor], dict]:
-    model = load_adapter(tied_head)
+def train(tied_head: bool, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor], dict]:
+    model = load_adapter(tied_head).to(dtype)
     parameters = trainable(model)
     samples = build_samples(model.get_base_model())
     answer_tokens = sum((sample.labels != IGNORED).sum().item() for sample in samples)
@@ -71,14 +77,23 @@ def train(tied_head: bool) -> tuple[dict[str, torch.Tensor], dict]:
     return tensors, {**record, "answer_tokens": answer_tokens}
 
 
+def float32_noise(tied_head: bool, tensors: dict[str, torch.Tensor], record: dict) -> dict[str, float]:
+    exact, exact_record = train(tied_head, torch.float64)
+    noise = {"loss": max(abs(a - b) for a, b in zip(record["loss"], exact_record["loss"], strict=True))}
+    for kind in ("grad", "final"):
+        noise[kind] = max((tensors[key] - exact[key]).abs().max().item() for key in tensors if key.startswith(kind))
+    return {key: float(f"{value:.1e}") for key, value in noise.items()}
+
+
 def main() -> None:
     prepare()
     for name, tied_head in {"tied-head": True, "frozen-head": False}.items():
-        tensors, record = train(tied_head)
+        tensors, record = train(tied_head, torch.float32)
         manifest = {
             "model": MODEL, "adapter": "adapter/", "tied_head": tied_head, "stage": STAGE, "adamw": OPTIONS,
             "max_grad_norm": MAX_NORM, "num_warmup_steps": WARMUP, "num_training_steps": STEPS, **record,
-            "note": "loss has one more entry than lr: the loss after the last step; grads of step 0 are before clipping",
+            "float32_noise": float32_noise(tied_head, tensors, record),
+            "note": "loss has one entry more than lr, after the last step; grads of step 0 are before clipping",
         }  # fmt: skip
         write_golden(LATENT_REASONING, f"training.{name}", tensors, manifest)
 

@@ -1,7 +1,8 @@
 """Forward passes and greedy generation of the two tiny models: `qwen-vl/test/golden/cases/<model>.<case>`.
 
-Vision tensors: `vision.patch_embed` is in processor order (2x2 merge blocks, raster), `vision.blocks.i` are in the order the model
-holds them, that is after the window permutation, and `vision.merger` is after `argsort(window_index)`, raster again.
+Vision tensors: `vision.patch_embed` is in processor order (2x2 merge blocks, raster), `vision.blocks.i` are in the
+order the model holds them, that is after the window permutation, and `vision.merger` is after
+`argsort(window_index)`, raster again.
 """
 
 import contextlib
@@ -44,7 +45,7 @@ def picture(height: int, width: int, seed: int) -> np.ndarray:
     """Smooth ramps plus noise, so that neighbouring patches differ and resampling has something to do."""
     rows, columns = np.mgrid[0:height, 0:width]
     noise = np.random.RandomState(seed).randint(0, 96, (height, width, 3))
-    ramps = np.stack([rows * 255 // max(1, height), columns * 255 // max(1, width), (rows + columns) * 7 % 256], axis=-1)
+    ramps = np.stack([rows * 255 // height, columns * 255 // width, (rows + columns) * 7 % 256], axis=-1)
     return ((ramps + noise) % 256).astype(np.uint8)
 
 
@@ -77,7 +78,7 @@ def recorded(model: torch.nn.Module, modules: dict[str, str]):
     kept: dict[str, torch.Tensor] = {}
 
     def hook(key: str):
-        return lambda module, arguments, output: kept.setdefault(key, output[0] if isinstance(output, tuple) else output)
+        return lambda module, inputs, output: kept.setdefault(key, output[0] if isinstance(output, tuple) else output)
 
     handles = [model.get_submodule(path).register_forward_hook(hook(key)) for key, path in modules.items()]
     try:
@@ -96,7 +97,9 @@ def forward(model: torch.nn.Module, inputs: dict) -> dict[str, torch.Tensor]:
         modules |= {f"vision.blocks.{i}": f"model.visual.blocks.{i}" for i in range(len(visual.blocks))}
         modules["vision.patch_embed"] = "model.visual.patch_embed"
     embeds: list[torch.Tensor] = []
-    handle = language.register_forward_pre_hook(lambda module, a, kw: embeds.append(kw["inputs_embeds"]), with_kwargs=True)
+    handle = language.register_forward_pre_hook(
+        lambda module, arguments, keywords: embeds.append(keywords["inputs_embeds"]), with_kwargs=True
+    )
     with torch.no_grad(), recorded(model, modules) as kept:
         logits = model(**inputs, use_cache=False).logits
     handle.remove()

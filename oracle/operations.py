@@ -33,7 +33,7 @@ def rope(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
 
 
 def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Grouped-query attention [batch, heads, sequence, dim]; mask is 1 where allowed; a row with no key gives 0, gradient 0."""
+    """Grouped-query attention [batch, heads, sequence, dim]; mask 1 where allowed; a row with no key gives 0."""
     groups = query.shape[1] // key.shape[1]
     key, value = (tensor.repeat_interleave(groups, dim=1) for tensor in (key, value))
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
@@ -90,12 +90,12 @@ def main() -> None:
         gradients = torch.autograd.grad(output, list(variables.values()), cotangent)
         tensors |= {f"{name}.{key}": value for key, value in {**variables, **constants}.items()}
         tensors |= {f"{name}.output": output, f"{name}.cotangent": cotangent}
-        tensors |= {f"{name}.grad.{key}": value for key, value in zip(variables, gradients)}
+        tensors |= {f"{name}.grad.{key}": value for key, value in zip(variables, gradients, strict=True)}
     notes = {
         "rms_norm, layer_norm": "over the last axis, eps 1e-6",
         "linear": "x W^T + b",
         "cross_entropy": "mean over rows whose label is not -100",
-        "attention": "mask 1 = allowed, [batch, 1, query, key]; batch 0 row 2 and batch 1 row 0 see nothing: output and gradient 0",
+        "attention": "mask [batch, 1, query, key], 1 = allowed; rows (0, 2) and (1, 0) see nothing and give 0",
     }
     write_golden(TENSOR_CORE, "operations", tensors, {"notes": notes})
 

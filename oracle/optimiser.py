@@ -1,4 +1,4 @@
-"""Optimiser goldens: torch AdamW, torch gradient clipping, transformers' cosine schedule: `tensor-core/test/golden/`."""
+"""Optimiser: torch's AdamW and gradient clipping, transformers' cosine schedule: `tensor-core/test/golden/`."""
 
 import math
 
@@ -71,7 +71,8 @@ def main() -> None:
     note = "trajectory [steps, ...] is the parameter after each step"
     write_golden(TENSOR_CORE, "adamw", adamw(), {"options": ADAMW, "steps": STEPS, "note": note})
     tensors, entries = clipping()
-    write_golden(TENSOR_CORE, "clip-grad-norm", tensors, {"norm": "l2 over all tensors, scale = min(1, max/(norm + 1e-6))", "entries": entries})
+    norm = "l2 over all tensors, scale = min(1, max_norm / (norm + 1e-6))"
+    write_golden(TENSOR_CORE, "clip-grad-norm", tensors, {"norm": norm, "entries": entries})
     schedules = [{"num_training_steps": n, "num_warmup_steps": w, "multipliers": schedule(n, w)} for n, w in SCHEDULES]
     assert all(math.isfinite(value) for entry in schedules for value in entry["multipliers"])
     write_json(TENSOR_CORE / "cosine-schedule.json", {"entries": schedules, "versions": versions()})

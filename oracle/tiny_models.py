@@ -1,9 +1,12 @@
 """Two tiny random Qwen2.5-VL folders in real Hugging Face form, small enough to commit and built to expose mistakes.
 
-`tiny-tied`:   new key layout (`model.language_model.`, `model.visual.`), one file, nested config, tied embeddings, GQA 4/2,
-               windows of 2x2 merged tokens, blocks 1 and 3 full attention, tokenizer files, `size` in the preprocessor config.
-`tiny-untied`: old key layout (`model.`, `visual.`), three shards with an index, flat config with `rope_scaling`, own lm_head,
-               MQA 3/1, windows of 4x4 merged tokens, block 0 full attention, `min_pixels`/`max_pixels`, no tokenizer.
+`tiny-tied`: new key layout (`model.language_model.`, `model.visual.`), one file, nested config as transformers 5 writes
+it, tied embeddings, GQA 4/2, windows of 2x2 merged tokens, blocks 1 and 3 full attention, tokenizer files, `size` in
+the preprocessor config.
+
+`tiny-untied`: old key layout (`model.`, `visual.`), three shards with an index, flat config with `rope_scaling` as on
+the hub, own lm_head, MQA 3/1, windows of 4x4 merged tokens, block 0 full attention, `min_pixels` and `max_pixels`, no
+tokenizer.
 
 Linear weights are N(0, 1.1^2/in), so that activations stay O(1); norm weights are 1 + 0.2 N; no bias is zero.
 """
@@ -17,7 +20,7 @@ import torch
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from common import QWEN_VL, generator, prepare, save_tensors, write_json
-from tiny_tokenizer import IDS, build_tokenizer, tokenizer_config, tokenizer_json
+from tiny_tokenizer import IDS, build_tokenizer, tokenizer_config, write_tokenizer
 
 MODELS = QWEN_VL / "models"
 VOCAB = 512
@@ -164,9 +167,9 @@ def save_sharded(folder: Path, weights: dict[str, torch.Tensor], shards: int) ->
     for name, weight in weights.items():
         contents[min(shards - 1, seen * shards // total)][name] = weight
         seen += weight.nbytes
-    for name, content in zip(names, contents):
+    for name, content in zip(names, contents, strict=True):
         save_tensors(folder / name, content)
-    weight_map = {key: name for name, content in zip(names, contents) for key in content}
+    weight_map = {key: name for name, content in zip(names, contents, strict=True) for key in content}
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
 
@@ -174,8 +177,11 @@ def save_sharded(folder: Path, weights: dict[str, torch.Tensor], shards: int) ->
 def write_folder(name: str, config: dict, preprocessor: dict) -> Path:
     folder = MODELS / name
     folder.mkdir(parents=True, exist_ok=True)
+    if "text_config" in config:
+        Qwen2_5_VLConfig(**config).save_pretrained(folder)
+    else:
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     for file, content in {
-        "config.json": config,
         "preprocessor_config.json": {**preprocessor, **PREPROCESSOR},
         "generation_config.json": {**GENERATION, "transformers_version": config["transformers_version"]},
     }.items():
@@ -197,7 +203,7 @@ def main() -> None:
     prepare()
     tied = write_folder("tiny-tied", TIED, {"size": {"shortest_edge": 64, "longest_edge": 4096}})
     save_tensors(tied / "model.safetensors", random_weights(TIED))
-    write_json(tied / "tokenizer.json", tokenizer_json(build_tokenizer(), merges_as_strings=False))
+    write_tokenizer(tied / "tokenizer.json", build_tokenizer(), merges_as_strings=False)
     write_json(tied / "tokenizer_config.json", tokenizer_config())
 
     untied = write_folder("tiny-untied", UNTIED, {"min_pixels": 64, "max_pixels": 4096})

@@ -1,10 +1,12 @@
-"""A small byte-level BPE tokenizer in the form of Qwen2.5's tokenizer.json: NFC, the Qwen2 pre-tokenizer regex, ByteLevel.
+"""A small byte-level BPE tokenizer in the form of Qwen2.5's tokenizer.json: NFC, the Qwen2 regex, ByteLevel.
 
-Vocabulary: 256 byte symbols, 200 merges, then the 22 added tokens of Qwen2.5 by their own names, at ids 456 to 477. A model
-with 512 rows thus has 34 spare rows (478 to 511) for new tokens. Merges are learnt from the text below, written for this file.
+Vocabulary: 256 byte symbols, 200 merges, then the 22 added tokens of Qwen2.5 by their own names, at ids 456 to 477. A
+model with 512 rows thus has 34 spare rows (478 to 511) for new tokens. Merges are learnt from the text below, written
+for this file.
 """
 
 import json
+from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -64,13 +66,14 @@ def build_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tokenizer_json(tokenizer: Tokenizer, merges_as_strings: bool) -> dict:
-    """The file's content. Qwen2.5 ships each merge as one string with a space, newer files as a pair: readers meet both."""
+def write_tokenizer(path: Path, tokenizer: Tokenizer, merges_as_strings: bool) -> None:
+    """tokenizer.json in UTF-8. Qwen2.5 ships each merge as one string with a space, newer files as a pair."""
     content = json.loads(tokenizer.to_str())
     content["model"].update(continuing_subword_prefix="", end_of_word_suffix="")
     if merges_as_strings:
         content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
-    return content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def tokenizer_config() -> dict:

@@ -1,5 +1,5 @@
 /**
- * Writes test/goldens/generated-tasks.json: version and digest of the first 100 samples of each split. To be run, after a build,
+ * Writes test/goldens/generated-tasks.json: version and digest of the first 100 samples of each split. To be run
  * when a generator was changed on purpose and its version with it:
  *
  *   pnpm --filter @mindseye/eval goldens

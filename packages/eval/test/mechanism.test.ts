@@ -1,17 +1,29 @@
 import { describe, expect, test } from 'vitest';
-import type { Condition, LatentSolver, SampleRecord } from '../src/index.js';
+import type { Condition, LatentSolver, Sample, SampleRecord, TaskDefinition } from '../src/index.js';
 import {
   CONDITIONS,
   COUNTS,
   bottleneckReport,
   bottleneckTest,
   conditionResult,
-  counting,
+  counting as generatedCounting,
   evaluate,
   latentRemovalReport,
   latentRemovalTest,
 } from '../src/index.js';
 import { namedStream } from '../src/random/item-stream.js';
+
+/** The counting task, each of whose samples is rendered once for all tests of this file. */
+const rendered = new Map<string, Sample>();
+const counting: TaskDefinition = {
+  ...generatedCounting,
+  generate(split, index) {
+    const key = `${split}/${index}`;
+    const sample = rendered.get(key) ?? generatedCounting.generate(split, index);
+    rendered.set(key, sample);
+    return sample;
+  },
+};
 
 const OPTIONS = { split: 'test', limit: 450 } as const;
 
@@ -47,7 +59,12 @@ const pastLatents = mechanism('past latents', {
 });
 
 /** The mask lets the image through. */
-const leaking = mechanism('leaking', { standard: 0.6, 'no-latents': 0.6, bottleneck: 0.6, 'bottleneck-no-latents': 0.3 });
+const leaking = mechanism('leaking', {
+  standard: 0.6,
+  'no-latents': 0.6,
+  bottleneck: 0.6,
+  'bottleneck-no-latents': 0.3,
+});
 
 describe('latent removal', () => {
   test('finds latents that are used, and says by how much', async () => {
@@ -56,7 +73,10 @@ describe('latent removal', () => {
     expect(report.standard.aboveReference).toBe(true);
     expect(report.paired.n).toBe(450);
     expect(report.paired.onlySecond).toBe(0);
-    expect(report.paired.difference).toBeCloseTo(report.standard.summary.accuracy - report.noLatents.summary.accuracy, 12);
+    expect(report.paired.difference).toBeCloseTo(
+      report.standard.summary.accuracy - report.noLatents.summary.accuracy,
+      12,
+    );
     expect(report.paired.pValue).toBeLessThan(1e-6);
     expect(report.text).toMatch(
       /^The answers use the latents: without them accuracy falls by \d+\.\d points \(\d+\.\d % \[\d+\.\d, \d+\.\d\] with, .* without, n = 450, p < 0\.001\)\.$/,
@@ -94,7 +114,9 @@ describe('the bottleneck test', () => {
     expect(report.bottleneck.excess).toBeGreaterThan(3 * report.bottleneck.standardError);
     expect(report.bottleneckNoLatents).toMatchObject({ excess: 0, aboveReference: false });
     expect(report.standardAgainstBottleneck.difference).toBeGreaterThan(0.1);
-    expect(report.text).toMatch(/^The latents carry what was seen: .* best constant answer 11\.1 %, n = 450, latents against none p < 0\.001\)\.$/);
+    expect(report.text).toMatch(
+      /^The latents carry what was seen: .* best constant answer 11\.1 %, n = 450, latents against none p < 0\.001\)\.$/,
+    );
   });
 
   test('finds nothing where the answers go past the latents', async () => {
@@ -170,7 +192,9 @@ describe('both tests', () => {
     expect(() => latentRemovalReport(counting, { standard, 'no-latents': other })).toThrow(
       'the two conditions were not asked the same from counting/test/0 on',
     );
-    expect(() => latentRemovalReport(counting, { standard, 'no-latents': standard.slice(1) })).toThrow('were not asked the same');
+    expect(() => latentRemovalReport(counting, { standard, 'no-latents': standard.slice(1) })).toThrow(
+      'were not asked the same',
+    );
     expect(COUNTS).toContain(standard[0]?.gold);
   });
 });

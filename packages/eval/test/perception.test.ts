@@ -2,7 +2,16 @@ import { RandomStream } from '@mindseye/tensor-core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Cells, Color, Shape } from '../src/index.js';
-import { COLORS, KINDS, PERCEPTION_TEMPLATES, SHAPES, askPerception, counting, perception, perceptionTasks } from '../src/index.js';
+import {
+  COLORS,
+  KINDS,
+  PERCEPTION_TEMPLATES,
+  SHAPES,
+  askPerception,
+  counting,
+  perception,
+  perceptionTasks,
+} from '../src/index.js';
 
 const of = (color: Color, shape: Shape) => ({ color, shape });
 const [red, blue, green] = [of('red', 'circle'), of('blue', 'square'), of('green', 'cross')];
@@ -61,7 +70,9 @@ describe('a perception template', () => {
     const candidates = PERCEPTION_TEMPLATES[name]?.candidates(SCENE) ?? [];
     expect(EXPECTED[name]).toBeDefined();
     for (const [question, answer] of EXPECTED[name] ?? []) {
-      expect(candidates.filter((candidate) => candidate.question === question).map((found) => found.answer)).toEqual([answer]);
+      expect(candidates.filter((candidate) => candidate.question === question).map((found) => found.answer)).toEqual([
+        answer,
+      ]);
     }
   });
 
@@ -79,7 +90,9 @@ describe('a perception template', () => {
   });
 
   test('that does not exist is refused by name', () => {
-    expect(() => askPerception(RandomStream.fromSeed(0), SCENE, 'sing')).toThrow('there is no template "sing"; choose one of cell-content');
+    expect(() => askPerception(RandomStream.fromSeed(0), SCENE, 'sing')).toThrow(
+      'there is no template "sing"; choose one of cell-content',
+    );
   });
 });
 
@@ -108,7 +121,9 @@ describe('the mixture', () => {
   const samples = Array.from({ length: 3000 }, (_, index) => perception.describe('train', index));
 
   test('draws every template, and scenes with 6 to 16 objects', () => {
-    expect(new Set(samples.map(({ metadata }) => metadata.template)).size).toBe(Object.keys(PERCEPTION_TEMPLATES).length);
+    expect(new Set(samples.map(({ metadata }) => metadata.template)).size).toBe(
+      Object.keys(PERCEPTION_TEMPLATES).length,
+    );
     const totals = samples.map(({ metadata }) => metadata.scene.objects.length);
     expect([Math.min(...totals), Math.max(...totals)]).toEqual([6, 16]);
   });

@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import type { TaskDefinition } from '../src/index.js';
-import { constantProbe, counting, greyImageProbe, inkOf, inkProbe, questionOnlyProbe } from '../src/index.js';
+import {
+  constantProbe,
+  counting,
+  greyImageProbe,
+  inkOf,
+  inkProbe,
+  questionOnlyProbe,
+  targetColorInk,
+} from '../src/index.js';
 import { cellReader } from './support/cell-reader.js';
 
 describe('counting cannot be answered', () => {
@@ -25,9 +33,19 @@ describe('counting cannot be answered', () => {
   });
 });
 
+test('documented exception: knowing the asked colour and its ink, but no shape, answers about 30 %', () => {
+  // A quarter of the distractors share the colour, so colour alone tells much and a model must beat this to have seen shapes.
+  const { accuracy } = inkProbe(counting, {}, targetColorInk);
+  expect(accuracy).toBeGreaterThan(0.2);
+  expect(accuracy).toBeLessThan(0.4);
+});
+
 describe('the probes find a shortcut where there is one', () => {
   const TRIAL = { train: 200, test: 200 };
-  const leaking = (changes: Pick<TaskDefinition, 'describe' | 'generate'>): TaskDefinition => ({ ...counting, ...changes });
+  const leaking = (changes: Pick<TaskDefinition, 'describe' | 'generate'>): TaskDefinition => ({
+    ...counting,
+    ...changes,
+  });
 
   test('in the prior', () => {
     const skewed = leaking({

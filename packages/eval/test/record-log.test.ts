@@ -23,7 +23,12 @@ afterEach(async () => {
 async function run(file: string, limit = LIMIT, by: Solver = solver) {
   const log = await openRecordLog(file, runHeader(counting, by, 'test', 'standard'));
   try {
-    return await evaluate(counting, by, { split: 'test', limit, resumeFrom: log.records, onSample: (record) => log.append(record) });
+    return await evaluate(counting, by, {
+      split: 'test',
+      limit,
+      resumeFrom: log.records,
+      onSample: (record) => log.append(record),
+    });
   } finally {
     await log.close();
   }

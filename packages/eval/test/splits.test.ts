@@ -12,7 +12,9 @@ test('no perception scene occurs twice in validation and test, nor in the first 
 });
 
 test('no scene that perception trains on occurs in the counting test split', () => {
-  const tested = new Set(Array.from({ length: 2000 }, (_, index) => counting.describe('test', index).metadata.sceneHash));
+  const tested = new Set(
+    Array.from({ length: 2000 }, (_, index) => counting.describe('test', index).metadata.sceneHash),
+  );
   for (let index = 0; index < 5000; index++) {
     expect(tested.has(perception.describe('train', index).metadata.sceneHash)).toBe(false);
   }

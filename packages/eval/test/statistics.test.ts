@@ -55,7 +55,9 @@ describe('wilsonInterval', () => {
   });
 
   test('holds the proportion, stays in [0, 1], mirrors, and shrinks with more trials', () => {
-    const anyResult = fc.integer({ min: 1, max: 5000 }).chain((n) => fc.tuple(fc.integer({ min: 0, max: n }), fc.constant(n)));
+    const anyResult = fc
+      .integer({ min: 1, max: 5000 })
+      .chain((n) => fc.tuple(fc.integer({ min: 0, max: n }), fc.constant(n)));
     fc.assert(
       fc.property(anyResult, ([successes, trials]) => {
         const { low, high } = wilsonInterval(successes, trials);

@@ -5,10 +5,10 @@
  * gradients flow back (`vjp`, which returns graph). A fused op also owns `decompose`, the same value in other ops: the
  * oracle of its kernels, the fallback on a device without one, and its gradient where it has no `vjp` of its own.
  */
-import type { HostArray } from './dtype.js';
-import { GradientError } from './errors.js';
+import { type HostArray, encoderOf } from './dtype.js';
+import { GradientError, ShapeError } from './errors.js';
 import { type GraphNode, Tensor, type TensorLike, type TensorSpec } from './tensor.js';
-import { checkShape } from './shape.js';
+import { checkShape, formatShape } from './shape.js';
 
 /** A dense row-major array with its shape, as the reference engine sees values. */
 export interface HostTensor extends TensorSpec {
@@ -76,12 +76,24 @@ interface FullAttributes {
   readonly value: number;
 }
 
+const wholeNumbers: Partial<Record<TensorSpec['dtype'], readonly [number, number]>> = {
+  i32: [-0x80000000, 0x7fffffff],
+  u32: [0, 0xffffffff],
+  bool: [0, 1],
+};
+
 /** A tensor of one repeated value; the value is part of the graph, so pass run-time numbers as tensors instead. */
 export const fullOp: Op<FullAttributes> = {
   name: 'full',
-  infer: (_inputs, { shape, dtype }) => [{ shape, dtype }],
-  reference({ outputs, attributes }) {
-    outputs[0]!.data.fill(attributes.value);
+  infer(_inputs, { shape, dtype, value }) {
+    const [low, high] = wholeNumbers[dtype] ?? [-Infinity, Infinity];
+    if (wholeNumbers[dtype] && !(Number.isInteger(value) && value >= low && value <= high)) {
+      throw new ShapeError(`${value} is no ${dtype} (a whole number from ${low} to ${high}): cast the other operand to f32 first`);
+    }
+    return [{ shape, dtype }];
+  },
+  reference({ outputs: [y], attributes: { dtype, value } }) {
+    y!.data.fill(encoderOf(dtype)(value));
   },
   vjp: () => [],
 };
@@ -93,6 +105,14 @@ export function full(shape: readonly number[], value: number, dtype: TensorSpec[
 /** `value` as a tensor, numbers becoming scalars of `dtype`. */
 export const asTensor = (value: TensorLike, dtype: TensorSpec['dtype'] = 'f32'): Tensor =>
   value instanceof Tensor ? value : full([], value, dtype);
+
+/** Throws unless every operand that is given is f32. Fused ops compute in f32 only. */
+export function requireF32(what: string, operands: readonly (TensorSpec | undefined)[]): void {
+  for (const operand of operands) {
+    if (operand && operand.dtype !== 'f32')
+      throw new ShapeError(`${what} computes in f32, got ${operand.dtype}${formatShape(operand.shape)}: cast it first`);
+  }
+}
 
 /** The error of an op whose gradient was asked for and does not exist. */
 export const noGradient = (op: Op): GradientError =>

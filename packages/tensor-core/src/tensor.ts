@@ -7,7 +7,7 @@
  * device, and has forgotten its producer, so that graphs never grow), or a *placeholder* (neither: a parameter of a
  * function being traced). Nothing is computed before `evaluate`, `data()` or a compiled function asks.
  */
-import { type DType, type HostArray, allocateHost, byteSizeOf, dtypeOfArray } from './dtype.js';
+import { type DType, type HostArray, allocateHost, byteSizeOf, dtypeOfArray, encoderOf } from './dtype.js';
 import type { Device, DeviceBuffer } from './device.js';
 import { ShapeError, TensorStateError } from './errors.js';
 import type { Op } from './op.js';
@@ -69,11 +69,7 @@ export class Tensor implements TensorSpec {
    */
   async data(device?: Device): Promise<HostArray> {
     if (this.storage === undefined) await evaluate([this], device ? { device } : {});
-    const storage = this.storage as Storage | undefined;
-    if (storage === undefined)
-      throw new TensorStateError(
-        `a placeholder of shape ${formatShape(this.shape)} has no value: it stands for an argument while a function is traced`,
-      );
+    const storage = this.storage as Storage; // evaluate sets it or throws
     if (storage.kind === 'host') return storage.data.slice();
     if (storage.kind === 'device') return storage.device.read(storage.buffer, this);
     throw donatedError(this, storage.to);
@@ -106,7 +102,8 @@ type NestedNumbers = number | readonly NestedNumbers[];
 /**
  * A tensor from numbers.
  *
- * @param data a typed array (taken over, not copied: do not write to it afterwards), a number, or nested arrays.
+ * @param data a typed array (taken over, not copied: do not write to it afterwards), a number, or nested arrays. An array
+ *   of another class than the dtype's is converted, except that f32 may be given in 64 bits for the f64 reference engine.
  * @param shape defaults to the nesting of `data`, or to one axis for a typed array.
  */
 export function tensor(
@@ -127,24 +124,28 @@ export function tensor(
   }
   const nesting = shapeOfNested(data as NestedNumbers);
   const flat: number[] = [];
-  const collect = (level: NestedNumbers): void => {
-    if (typeof level === 'number') flat.push(level);
-    else level.forEach(collect);
+  const collect = (level: NestedNumbers, axis: number): void => {
+    const isRow = typeof level !== 'number';
+    if (isRow ? level.length !== nesting[axis] : axis !== nesting.length)
+      throw new ShapeError('tensor: nested arrays have rows of different lengths or depths');
+    if (isRow) for (const part of level) collect(part, axis + 1);
+    else flat.push(level);
   };
-  collect(data as NestedNumbers);
-  if (flat.length !== sizeOf(nesting)) throw new ShapeError('tensor: nested arrays have rows of different lengths');
+  collect(data as NestedNumbers, 0);
   const dtype = options.dtype ?? 'f32';
   const host = allocateHost(dtype, flat.length);
-  for (let i = 0; i < flat.length; i++) host[i] = flat[i]!;
+  const encode = encoderOf(dtype);
+  for (let i = 0; i < flat.length; i++) host[i] = encode(flat[i]!);
   return tensor(host, shape ?? nesting, { dtype });
 }
 
 /** `data` itself when its class fits `dtype`, else a converted copy. */
 function asHostArray(data: HostArray, dtype: DType): HostArray {
   const host = allocateHost(dtype, 0);
-  if (data.constructor === host.constructor) return data;
+  if (data.constructor === host.constructor || (dtype === 'f32' && data instanceof Float64Array)) return data;
   const converted = allocateHost(dtype, data.length);
-  for (let i = 0; i < data.length; i++) converted[i] = data[i]!;
+  const encode = encoderOf(dtype);
+  for (let i = 0; i < data.length; i++) converted[i] = encode(data[i]!);
   return converted;
 }
 

@@ -37,14 +37,32 @@ export function unflatten<T>(tree: T, leaves: readonly Tensor[]): T {
   return mapTree(tree, () => leaves[next++]!);
 }
 
-/** A text that two trees share when they differ at most in the values of their tensors. */
+/**
+ * A text that two trees share when they differ at most in the values of their tensors.
+ *
+ * @throws TypeError for a leaf that is no tensor and no plain value: what it holds could change unseen.
+ */
 export function treeSignature(tree: unknown): string {
-  return JSON.stringify(tree, (_key, value: unknown) => {
-    if (value instanceof Tensor) return `⟨${value.dtype}[${value.shape.join()}]⟩`;
-    return typeof value === 'number' && !Number.isFinite(value) ? `⟨${value}⟩` : value;
-  });
+  const walk = (value: unknown, path: string): string => {
+    if (value instanceof Tensor) return `${value.dtype}(${value.shape.join()})`;
+    if (Array.isArray(value)) return `[${value.map((entry, i) => walk(entry, `${path}[${i}]`)).join()}]`;
+    if (isPlainObject(value)) {
+      const entries = Object.entries(value).map(([key, entry]) => `${JSON.stringify(key)}:${walk(entry, `${path}.${key}`)}`);
+      return `{${entries.join()}}`;
+    }
+    if (typeof value === 'string') return JSON.stringify(value);
+    if (Object.is(value, -0)) return '-0';
+    if (value === null || ['number', 'boolean', 'undefined'].includes(typeof value)) return String(value);
+    const kind = typeof value === 'object' ? value.constructor?.name : typeof value;
+    throw new TypeError(
+      `argument${path} is a ${kind}: pass tensors, numbers, strings, booleans, or arrays and plain objects of them, and close over the rest`,
+    );
+  };
+  return walk(tree, '');
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }

@@ -55,14 +55,18 @@ export interface Evaluation {
 function indicesOf(task: TaskDefinition, { split, limit, shard }: EvaluateOptions): number[] {
   const size = task.splits[split];
   if (size === undefined) {
-    throw new RangeError(`${task.name}: there is no split "${split}"; choose one of ${Object.keys(task.splits).join(', ')}`);
+    throw new RangeError(
+      `${task.name}: there is no split "${split}"; choose one of ${Object.keys(task.splits).join(', ')}`,
+    );
   }
   if (limit !== undefined && (!Number.isInteger(limit) || limit < 1)) {
     throw new RangeError(`limit ${limit} is not a number of samples; give an integer from 1 to ${size}`);
   }
   const { index: first, count: step } = shard ?? { index: 0, count: 1 };
   if (!Number.isInteger(step) || step < 1 || !Number.isInteger(first) || first < 0 || first >= step) {
-    throw new RangeError(`shard ${first} of ${step} does not exist; shards are numbered from 0 to their count less one`);
+    throw new RangeError(
+      `shard ${first} of ${step} does not exist; shards are numbered from 0 to their count less one`,
+    );
   }
   const indices: number[] = [];
   for (let index = first; index < Math.min(size, limit ?? size); index += step) indices.push(index);

@@ -56,8 +56,10 @@ function judge(bottleneck: ConditionResult, noLatents: ConditionResult, gain: Pa
 }
 
 const TEXT: Readonly<Record<BottleneckVerdict, (excess: string) => string>> = {
-  carried: (excess) => `The latents carry what was seen: through them alone accuracy is ${excess} above the best constant answer`,
-  'not-carried': () => 'The latents do not carry the answer: through them alone the model is not shown to beat a constant answer',
+  carried: (excess) =>
+    `The latents carry what was seen: through them alone accuracy is ${excess} above the best constant answer`,
+  'not-carried': () =>
+    'The latents do not carry the answer: through them alone the model is not shown to beat a constant answer',
   leak: () => 'The mask leaks: with image and latents both cut off the model still beats the best constant answer',
 };
 

@@ -63,7 +63,14 @@ export function conditionResult(
     binomialStandardError(summary.accuracy, summary.n),
     binomialStandardError(reference, summary.n),
   );
-  return { condition, summary, reference, excess, standardError, aboveReference: excess > STANDARD_ERRORS * standardError };
+  return {
+    condition,
+    summary,
+    reference,
+    excess,
+    standardError,
+    aboveReference: excess > STANDARD_ERRORS * standardError,
+  };
 }
 
 /** Runs `solver` under each condition on the same samples. Throws an Error where the solver does not honour one of them. */

@@ -24,7 +24,9 @@ import type { ConditionResult, MechanismOptions } from './condition-result.js';
 export const LATENT_REMOVAL_CONDITIONS = ['standard', 'no-latents'] as const;
 
 /** Its records. */
-export type LatentRemovalRecords = Readonly<Record<(typeof LATENT_REMOVAL_CONDITIONS)[number], readonly SampleRecord[]>>;
+export type LatentRemovalRecords = Readonly<
+  Record<(typeof LATENT_REMOVAL_CONDITIONS)[number], readonly SampleRecord[]>
+>;
 
 /**
  * used         removing the latents costs accuracy

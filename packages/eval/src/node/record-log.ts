@@ -31,8 +31,7 @@ export interface RecordLog {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-const isMissing = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'ENOENT';
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
 
 /**
  * Reads a record file.
@@ -42,7 +41,9 @@ const isMissing = (error: unknown): boolean =>
 export async function readRecordFile(file: string): Promise<RecordFile> {
   const { size } = await stat(file);
   if (size > LARGEST_LOG_BYTES) {
-    throw new Error(`${file} is ${size} bytes, more than the ${LARGEST_LOG_BYTES} a record file may have; split the run into shards`);
+    throw new Error(
+      `${file} is ${size} bytes, more than the ${LARGEST_LOG_BYTES} a record file may have; split the run into shards`,
+    );
   }
   const bytes = await readFile(file);
   const wholeBytes = bytes.lastIndexOf(0x0a) + 1;
@@ -51,14 +52,19 @@ export async function readRecordFile(file: string): Promise<RecordFile> {
     try {
       return parse(line);
     } catch (error) {
-      throw new Error(`${file}, line ${number}: not a record of an evaluation (${messageOf(error)}); remove the file or give another`, {
-        cause: error,
-      });
+      throw new Error(
+        `${file}, line ${number}: not a record of an evaluation (${messageOf(error)}); remove the file or give another`,
+        {
+          cause: error,
+        },
+      );
     }
   };
   const [first, ...rest] = lines;
   if (first === undefined) {
-    throw new Error(`${file} has no whole line, so it is not the record file of an evaluation; remove it or give another`);
+    throw new Error(
+      `${file} has no whole line, so it is not the record file of an evaluation; remove it or give another`,
+    );
   }
   const header = parsed(parseHeader, first, 1);
   const records = rest.map((line, place) => parsed(parseRecord, line, place + 2));
@@ -73,7 +79,9 @@ async function createRecordFile(file: string, header: RunHeader): Promise<void> 
     await rename(temporary, file);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw new Error(`cannot write ${file}: ${messageOf(error)}; check that the folder exists and has space`, { cause: error });
+    throw new Error(`cannot write ${file}: ${messageOf(error)}; check that the folder exists and has space`, {
+      cause: error,
+    });
   }
 }
 
@@ -99,7 +107,7 @@ export async function openRecordLog(file: string, header: RunHeader): Promise<Re
     async append(record) {
       const line = Buffer.from(`${JSON.stringify(record)}\n`);
       try {
-        for (let written = 0; written < line.length; ) {
+        for (let written = 0; written < line.length;) {
           const { bytesWritten } = await handle.write(line, written, line.length - written, end + written);
           written += bytesWritten;
         }

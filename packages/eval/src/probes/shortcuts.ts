@@ -11,9 +11,8 @@
 import { evaluate } from '../harness/evaluate.js';
 import type { Solver } from '../harness/solver.js';
 import { greyImage } from '../raster/render.js';
-import type { RgbImage } from '../raster/render.js';
 import type { Split } from '../scene/scene.js';
-import type { TaskDefinition } from '../tasks/task.js';
+import type { Sample, TaskDefinition } from '../tasks/task.js';
 import { inkOf } from './ink.js';
 import { PROBE_SAMPLES, majorityProbe, probeResult } from './probe.js';
 import type { ProbeItem, ProbeOptions, ProbeResult } from './probe.js';
@@ -46,33 +45,32 @@ export function questionOnlyProbe(task: TaskDefinition, options: ProbeOptions = 
   return probeByQuestion(task, 'question only', options, (question) => question);
 }
 
-/** Accuracy of `solver` on the test split when every image is replaced by a grey one of the same size. */
+/** Accuracy of `solver` on the test split when every image is replaced by a grey one of the first one's size. */
 export async function greyImageProbe(
   task: TaskDefinition,
   solver: Solver,
   { test = PROBE_SAMPLES }: Pick<ProbeOptions, 'test'> = {},
 ): Promise<ProbeResult> {
+  const { width, height } = task.generate('test', 0).image;
+  const grey = greyImage(width, height);
   const blind: TaskDefinition = {
     ...task,
-    generate(split, index) {
-      const sample = task.generate(split, index);
-      return { ...sample, image: greyImage(sample.image.width, sample.image.height) };
-    },
+    generate: (split, index) => ({ ...task.describe(split, index), image: grey }),
   };
   const { summary } = await evaluate(blind, solver, { split: 'test', limit: Math.min(test, task.splits.test) });
   return probeResult(task, 'grey image', summary.accuracy, summary.n);
 }
 
-/** What the amount of ink in the image tells about the answer; `measure` may count another quantity of the pixels. */
+/** What the amount of ink in the image tells about the answer; `measure` may be another number to read off a sample. */
 export function inkProbe(
   task: TaskDefinition,
   options: ProbeOptions = {},
-  measure: (image: RgbImage) => number = inkOf,
+  measure: (sample: Sample) => number = ({ image }) => inkOf(image),
 ): ProbeResult {
   const measured = (split: Split, limit = PROBE_SAMPLES): { ink: number; answer: string }[] =>
     Array.from({ length: Math.min(limit, task.splits[split]) }, (_, index) => {
-      const { image, answer } = task.generate(split, index);
-      return { ink: measure(image), answer };
+      const sample = task.generate(split, index);
+      return { ink: measure(sample), answer: sample.answer };
     });
   const train = measured('train', options.train);
   const ascending = train.map(({ ink }) => ink).sort((a, b) => a - b);

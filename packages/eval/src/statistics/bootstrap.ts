@@ -47,13 +47,20 @@ function intervalOfDraws(
   const { seed, draws = DEFAULT_DRAWS, confidence = 0.95 } = options;
   checkConfidence(confidence);
   if (!Number.isInteger(draws) || draws < 1 || draws > MOST_DRAWS) {
-    throw new RangeError(`bootstrap: ${draws} draws is not an integer from 1 to ${MOST_DRAWS}; 10000 is the usual number`);
+    throw new RangeError(
+      `bootstrap: ${draws} draws is not an integer from 1 to ${MOST_DRAWS}; 10000 is the usual number`,
+    );
   }
   const random = RandomStream.fromSeed(seed);
   const results = new Float64Array(draws);
   for (let i = 0; i < draws; i++) results[i] = draw(random);
   results.sort();
-  return { low: quantile(results, (1 - confidence) / 2), high: quantile(results, (1 + confidence) / 2), confidence, method };
+  return {
+    low: quantile(results, (1 - confidence) / 2),
+    high: quantile(results, (1 + confidence) / 2),
+    confidence,
+    method,
+  };
 }
 
 /**

@@ -19,7 +19,8 @@ export function checkConfidence(confidence: number): void {
 
 /** Throws a RangeError unless `successes` of `trials` makes sense. */
 export function checkProportion(successes: number, trials: number): void {
-  const valid = Number.isSafeInteger(successes) && Number.isSafeInteger(trials) && successes >= 0 && successes <= trials;
+  const valid =
+    Number.isSafeInteger(successes) && Number.isSafeInteger(trials) && successes >= 0 && successes <= trials;
   if (!valid) {
     throw new RangeError(`${successes} successes in ${trials} trials: give integers with 0 ≤ successes ≤ trials`);
   }
@@ -42,8 +43,7 @@ export function wilsonInterval(successes: number, trials: number, confidence = 0
   const proportion = successes / trials;
   const shrink = 1 + (z * z) / trials;
   const centre = (proportion + (z * z) / (2 * trials)) / shrink;
-  const half =
-    (z * Math.sqrt((proportion * (1 - proportion)) / trials + (z * z) / (4 * trials * trials))) / shrink;
+  const half = (z * Math.sqrt((proportion * (1 - proportion)) / trials + (z * z) / (4 * trials * trials))) / shrink;
   return {
     // At the ends the bound is exactly 0 or 1; rounding would leave 1e-17.
     low: successes === 0 ? 0 : Math.max(0, centre - half),

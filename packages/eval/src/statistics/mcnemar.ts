@@ -48,7 +48,9 @@ export function mcnemarExact(b: number, c: number): number {
 export function comparePaired(first: readonly (0 | 1)[], second: readonly (0 | 1)[]): PairedComparison {
   const n = first.length;
   if (second.length !== n) {
-    throw new RangeError(`paired comparison: ${n} scores against ${second.length}; both conditions need the same items`);
+    throw new RangeError(
+      `paired comparison: ${n} scores against ${second.length}; both conditions need the same items`,
+    );
   }
   let onlyFirst = 0;
   let onlySecond = 0;

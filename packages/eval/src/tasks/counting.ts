@@ -8,6 +8,9 @@
  * The question format and the range 2 to 10 are those of the PixMo-Count task of LIVR (arXiv 2512.21218, appendix A). Answers
  * are balanced exactly: each run of nine consecutive items of a split holds every count once, in an order drawn for that run,
  * so the best constant answer scores chance and no more. Ink does not tell the count: see scene/layout.ts.
+ *
+ * One shortcut is left by design and measured in test/probes.test.ts: as only a quarter of the distractors have the target's colour, the
+ * area of that colour alone answers about 30 % (chance 11.1 %). An accuracy has to be above that to show that shapes were told apart.
  */
 import type { RandomStream } from '@mindseye/tensor-core';
 import { coin, integerBetween, namedStream } from '../random/item-stream.js';

@@ -6,7 +6,17 @@
  * and the shape is the one whose outline at that area and place, at one of a few tilts, agrees with most pixels.
  */
 import type { Cells, ObjectKind, RgbImage, Shape, Solver } from '../../src/index.js';
-import { CELL_COUNT, CELL_PIXELS, COLORS, COLOR_RGB, GRID, KINDS, SHAPES, kindNamePlural, sameKind } from '../../src/index.js';
+import {
+  CELL_COUNT,
+  CELL_PIXELS,
+  COLORS,
+  COLOR_RGB,
+  GRID,
+  KINDS,
+  SHAPES,
+  kindNamePlural,
+  sameKind,
+} from '../../src/index.js';
 import { SHAPE_GEOMETRY } from '../../src/raster/shapes.js';
 
 const LEAST_CHROMA = 60;
@@ -34,15 +44,16 @@ function pixelsOf(image: RgbImage, cell: number): { x: number; y: number; rgb: n
     const x = place % CELL_PIXELS;
     const y = Math.floor(place / CELL_PIXELS);
     const at = ((top + y) * image.width + left + x) * 3;
-    const rgb = [...image.data.subarray(at, at + 3)];
+    const rgb = [image.data[at] ?? 0, image.data[at + 1] ?? 0, image.data[at + 2] ?? 0];
     return { x, y, rgb, chroma: Math.max(...rgb) - Math.min(...rgb) };
   });
 }
 
 function readCell(image: RgbImage, cell: number): ObjectKind | null {
   const pixels = pixelsOf(image, cell);
-  const strongest = pixels.map((pixel) => pixel.chroma).sort((a, b) => b - a)[LEAST_PIXELS] ?? 0;
-  if (strongest < LEAST_CHROMA) return null;
+  const colourful = pixels.filter(({ chroma }) => chroma >= LEAST_CHROMA);
+  if (colourful.length < LEAST_PIXELS) return null;
+  const strongest = colourful.map(({ chroma }) => chroma).sort((a, b) => b - a)[LEAST_PIXELS - 1] ?? 0;
   const object = pixels.filter((pixel) => pixel.chroma >= strongest / 2);
   const sum = [0, 1, 2].map((channel) => object.reduce((total, { rgb }) => total + (rgb[channel] ?? 0), 0));
   const color = maximumBy(COLORS, (name) => cosine(differences(sum), differences(COLOR_RGB[name])));
@@ -69,7 +80,9 @@ export const cellReader: Solver = {
   name: 'cell reader',
   answer: async ({ image, question }) => {
     const target = KINDS.find((kind) => question.includes(` ${kindNamePlural(kind)} `));
-    const count = readCells(image).filter((kind) => kind !== null && target !== undefined && sameKind(kind, target)).length;
+    const count = readCells(image).filter(
+      (kind) => kind !== null && target !== undefined && sameKind(kind, target),
+    ).length;
     return { text: String(count === 0 ? 6 : count) };
   },
 };

@@ -13,12 +13,13 @@ export type LinearHook = (name: string, x: Tensor, base: (x: Tensor) => Tensor) 
 
 /**
  * Trained rows for a run of consecutive token ids, in place of the embedding table's own (PEFT `trainable_token_indices`).
- * In a model with tied embeddings the output head reads them too, as in PEFT.
  */
 export interface TokenRows {
   readonly firstId: number;
   /** [count, hidden] */
   readonly rows: Tensor;
+  /** In a model with tied embeddings: whether the output head reads these rows too (as PEFT does) or stays frozen. */
+  readonly head: 'tied' | 'frozen';
 }
 
 export interface ModelContext {

@@ -115,7 +115,7 @@ export function headForward(context: ModelContext, hidden: Tensor): Tensor {
   const { config, tokenRows } = context;
   const table = weight(context, config.tieWordEmbeddings ? 'model.language_model.embed_tokens.weight' : 'lm_head.weight');
   const logits = linear(hidden, table);
-  if (!tokenRows || !config.tieWordEmbeddings) return logits;
+  if (tokenRows?.head !== 'tied' || !config.tieWordEmbeddings) return logits;
   const end = tokenRows.firstId + tokenRows.rows.shape[0]!;
   return concat([slice(logits, -1, 0, tokenRows.firstId), linear(hidden, tokenRows.rows), slice(logits, -1, end)], -1);
 }

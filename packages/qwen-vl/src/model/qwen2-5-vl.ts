@@ -4,7 +4,7 @@
  * Source: transformers `Qwen2_5_VLForConditionalGeneration`.
  */
 import { type Device, type Tensor, compile, concat, reshape, tensor } from '@mindseye/tensor-core';
-import { createGenerator, type GenerateOptions, type Generator } from '../generate/generate.js';
+import { type GenerateRequest, type Generator, createGenerator } from '../generate/generate.js';
 import type { ModelContext } from './context.js';
 import type { GridThw } from './rope-index.js';
 import type { SequenceRow } from './sequence.js';
@@ -14,6 +14,12 @@ import { type VisionOperands, visionForward, visionOperands } from './vision.js'
 export interface ImagePatches {
   readonly pixelValues: Float32Array;
   readonly grid: GridThw;
+}
+
+export interface ImageGenerateRequest extends Omit<GenerateRequest, 'row' | 'visualTokens'> {
+  readonly row: Omit<SequenceRow, 'grids'>;
+  /** In the order of the prompt. */
+  readonly images?: readonly ImagePatches[];
 }
 
 export class Qwen2_5_VL {
@@ -47,7 +53,7 @@ export class Qwen2_5_VL {
   }
 
   /** Token ids of the answer, one by one, as they are decoded greedily. */
-  async *generate(row: Pick<SequenceRow, 'inputIds'>, images: readonly ImagePatches[] = [], options: GenerateOptions = {}): AsyncGenerator<number, void, undefined> {
+  async *generate({ images = [], row, ...options }: ImageGenerateRequest): AsyncGenerator<number, void, undefined> {
     const visualTokens = await this.encodeImages(images);
     yield* this.#generate({ ...options, row: { ...row, grids: images.map(({ grid }) => grid) }, ...(visualTokens && { visualTokens }) });
   }

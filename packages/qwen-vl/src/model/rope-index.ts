@@ -7,9 +7,9 @@
  */
 import { InvalidInputError } from '../errors.js';
 import type { MultimodalTokenIds } from '../config/types.js';
+import type { GridThw } from '../processor/patchify.js';
 
-/** Frames, rows and columns of patches of one image. */
-export type GridThw = readonly [frames: number, rows: number, columns: number];
+export type { GridThw };
 
 export interface RopeIndex {
   /** [3, length] row-major: all time positions, then height, then width. */

@@ -75,7 +75,7 @@ describe.each(models)('%s against transformers', (model) => {
     await near('logits', logits);
 
     const generated: number[] = [];
-    for await (const id of qwen.generate({ inputIds: ids }, images, { maxNewTokens: golden.generated_ids.length, stopIds: [] })) generated.push(id);
+    for await (const id of qwen.generate({ row: { inputIds: ids }, images, maxNewTokens: golden.generated_ids.length, stopIds: [] })) generated.push(id);
     expect(generated).toEqual(golden.generated_ids);
   });
 });

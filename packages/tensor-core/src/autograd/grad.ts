@@ -5,7 +5,7 @@ import { type Op, apply, applyOne, full } from '../op.js';
 import type { NoAttributes } from '../ops/elementwise.js';
 import { formatShape } from '../shape.js';
 import { Tensor } from '../tensor.js';
-import { flatten, unflatten } from '../tree.js';
+import { flatten, mapTree, unflatten } from '../tree.js';
 import { vectorJacobianProduct } from './gradients.js';
 
 /**
@@ -19,7 +19,8 @@ export function valueAndGrad<
   Rest extends readonly unknown[],
   Result extends Tensor | readonly [Tensor, unknown],
 >(fn: (first: First, ...rest: Rest) => Result): (first: First, ...rest: Rest) => [Result, First] {
-  return (first, ...rest) => {
+  return (given, ...rest) => {
+    const first = independent(given);
     const result = fn(first, ...rest);
     const value: Tensor = result instanceof Tensor ? result : result[0];
     if (value.rank !== 0 || value.dtype !== 'f32') {
@@ -30,6 +31,16 @@ export function valueAndGrad<
     const inputs = flatten(first);
     return [result, unflatten(first, vectorJacobianProduct([value], inputs, [full([], 1)]))];
   };
+}
+
+/** The tree with each leaf a variable of its own, even where one tensor stands twice or was computed from another. */
+function independent<T>(tree: T): T {
+  const variables = new Set<Tensor>();
+  return mapTree(tree, (leaf) => {
+    const variable = leaf.producer || variables.has(leaf) ? applyOne(barrierOp, [leaf], {}) : leaf;
+    variables.add(variable);
+    return variable;
+  });
 }
 
 /** The gradient of a scalar function in its first argument (jax.grad). */

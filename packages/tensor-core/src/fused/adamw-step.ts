@@ -4,10 +4,10 @@
  *   p ← p·(1 − lr·λ);  m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;  p ← p − lr·(m/c₁) / (√(v/c₂) + ε)
  *
  * with c₁ = 1 − β₁^t and c₂ = 1 − β₂^t. `rates` = [lr, c₁, c₂] is a run-time f32 [3], so one plan serves all steps.
- * Inputs p, g, m, v of one shape and rates → p, m, v. Not differentiable.
+ * Inputs p, g, m, v of one shape and rates → p, m, v. Gradients (through an unrolled step) are those of the decomposition.
  */
 import { ShapeError } from '../errors.js';
-import { type Op, apply } from '../op.js';
+import { type Op, apply, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
 import { div } from '../ops/div.js';
 import { mul } from '../ops/mul.js';
@@ -32,6 +32,7 @@ export const adamwStepOp: Op<AdamWAttributes> = {
       if (!sameShape(parameter!.shape, other.shape)) throw new ShapeError(`adamwStep: parameter ${formatShape(parameter!.shape)} and its gradient or moment ${formatShape(other.shape)} differ`);
     }
     if (!sameShape(rates!.shape, [3])) throw new ShapeError(`adamwStep: rates are [learning rate, correction 1, correction 2], got shape ${formatShape(rates!.shape)}`);
+    requireF32('adamwStep', [parameter, gradient, first, second, rates]);
     return [parameter!, parameter!, parameter!];
   },
   decompose([parameter, gradient, first, second, rates], { beta1, beta2, epsilon, weightDecay }) {
@@ -53,7 +54,6 @@ export const adamwStepOp: Op<AdamWAttributes> = {
       p!.data[i] = parameter!.data[i]! * (1 - lr * weightDecay) - (lr * (mi / c1)) / (Math.sqrt(vi / c2) + epsilon);
     }
   },
-  stopsGradient: true,
 };
 
 /** Returns [parameter, first moment, second moment] after one step. */

@@ -9,7 +9,7 @@
  *   dv = Pᵀ·dy,   ds = P∘(dy·vᵀ − δ)·scale,   dq = ds·k,   dk = dsᵀ·q,   summed over the query heads of a group.
  */
 import { ShapeError } from '../errors.js';
-import { type HostTensor, apply } from '../op.js';
+import { type HostTensor, apply, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
 import { broadcastTo } from '../ops/broadcast-to.js';
 import { equal } from '../ops/compare.js';
@@ -85,6 +85,7 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
     const [batch, heads, queries, width] = q!.shape;
     const fits = q!.shape.length === 4 && k!.shape.length === 4 && k!.shape[0] === batch && k!.shape[3] === width && heads! % k!.shape[1]! === 0 && formatShape(k!.shape) === formatShape(v!.shape);
     if (!fits) throw new ShapeError(`attention: q ${formatShape(q!.shape)}, k ${formatShape(k!.shape)} and v ${formatShape(v!.shape)} do not fit; they are [batch, heads, length, width], query heads a multiple of key heads`);
+    requireF32('attention', [q, k, v]);
     if (mask) checkMaskOperands(mask, operands, batch!, queries!, k!.shape[2]!);
     return [q!, { shape: q!.shape.slice(0, 3), dtype: 'f32' }];
   },

@@ -7,6 +7,7 @@
  * nobody wrote twice, and second derivatives exist.
  */
 import { vectorJacobianProduct } from '../autograd/gradients.js';
+import { inline, trace } from '../graph/call.js';
 import { isFloat } from '../dtype.js';
 import { GradientError } from '../errors.js';
 import { type HostTensor, type Op, type ReferenceCall, apply } from '../op.js';
@@ -47,9 +48,13 @@ export function defineFused<Attributes extends object>(definition: FusedDefiniti
     name: `${name}Backward`,
     infer: (operands, { inputCount }) => operands.slice(0, inputCount).filter(({ dtype }) => isFloat(dtype)),
     decompose(operands, { forward: attributes, inputCount }) {
-      const inputs = operands.slice(0, inputCount);
-      const [result] = definition.decompose(inputs, attributes);
-      return vectorJacobianProduct([result!], inputs.filter(({ dtype }) => isFloat(dtype)), [operands.at(-1)!]);
+      // On placeholders: two inputs may be one tensor, or one computed from another, and each wants its own gradient.
+      const body = trace((parameters) => {
+        const inputs = parameters.slice(0, inputCount);
+        const [result] = definition.decompose(inputs, attributes);
+        return vectorJacobianProduct([result!], inputs.filter(({ dtype }) => isFloat(dtype)), [parameters.at(-1)!]);
+      }, operands);
+      return inline(body, [...operands, ...body.captured]);
     },
     reference({ inputs: operands, outputs: gradients, attributes: { forward: attributes, inputCount } }) {
       definition.backward({

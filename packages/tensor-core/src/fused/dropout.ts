@@ -5,12 +5,13 @@
  * backward pass draws them again instead of keeping a mask. `seed` is a run-time u32 [2].
  */
 import { ShapeError } from '../errors.js';
-import { type Op, applyOne } from '../op.js';
+import { type Op, applyOne, requireF32 } from '../op.js';
 import { less } from '../ops/compare.js';
 import { mul } from '../ops/mul.js';
 import { randomUniform } from '../ops/random-bits.js';
 import { select } from '../ops/select.js';
 import { fillRandomBits } from '../random/philox.js';
+import { formatShape, sameShape } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 
 export interface DropoutAttributes {
@@ -20,7 +21,9 @@ export interface DropoutAttributes {
 
 export const dropoutOp: Op<DropoutAttributes> = {
   name: 'dropout',
-  infer([x], { probability }) {
+  infer([x, seed], { probability }) {
+    requireF32('dropout', [x]);
+    if (seed!.dtype !== 'u32' || !sameShape(seed!.shape, [2])) throw new ShapeError(`dropout: the seed is two u32 words, got ${seed!.dtype}${formatShape(seed!.shape)}`);
     if (!(probability >= 0 && probability < 1)) throw new ShapeError(`dropout: probability ${probability} is not in [0, 1)`);
     return [x!];
   },

@@ -3,7 +3,7 @@
  *
  * Backward: dx = dy∘(Φ(x) + x·φ(x)), φ(x) = e^(−x²/2)/√(2π).
  */
-import { applyOne } from '../op.js';
+import { applyOne, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
 import type { NoAttributes } from '../ops/elementwise.js';
 import { erf } from '../ops/erf.js';
@@ -17,7 +17,10 @@ const normalDensity = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(
 
 export const geluPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
   name: 'gelu',
-  infer: ([x]) => [x!],
+  infer([x]) {
+    requireF32('gelu', [x]);
+    return [x!];
+  },
   decompose: ([x]) => [mul(mul(x!, 0.5), add(erf(mul(x!, Math.SQRT1_2)), 1))],
   reference({ inputs: [x], outputs: [y] }) {
     const [from, to] = [x!.data, y!.data];

@@ -5,7 +5,7 @@
  * dx = r·(g − mean g − n̂·mean(g∘n̂)),  dw = Σ_rows dy∘n̂,  db = Σ_rows dy.
  */
 import { ShapeError } from '../errors.js';
-import { apply } from '../op.js';
+import { apply, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
 import { mul } from '../ops/mul.js';
 import { rsqrt } from '../ops/rsqrt.js';
@@ -33,6 +33,7 @@ export const layerNormPair: FusedPair<NormAttributes> = defineFused<NormAttribut
     if (weight!.shape.length !== 1 || weight!.shape[0] !== width || bias!.shape.length !== 1 || bias!.shape[0] !== width) {
       throw new ShapeError(`layerNorm: weight ${formatShape(weight!.shape)} and bias ${formatShape(bias!.shape)} do not fit the last axis of ${formatShape(x!.shape)}`);
     }
+    requireF32('layerNorm', [x, weight, bias]);
     return [x!];
   },
   decompose([x, weight, bias], { epsilon }) {

@@ -5,7 +5,7 @@
  * Backward: dx = dy·W,  dW = dyᵀ·x,  db = Σ_rows dy; each is its own graph, so a frozen weight costs nothing.
  */
 import { ShapeError } from '../errors.js';
-import { type Op, applyOne } from '../op.js';
+import { type Op, applyOne, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
 import type { NoAttributes } from '../ops/elementwise.js';
 import { matmul } from '../ops/matmul.js';
@@ -22,14 +22,13 @@ export const linearOp: Op<NoAttributes> = {
       const others = `weight ${formatShape(weight!.shape)}${bias ? ` and bias ${formatShape(bias.shape)}` : ''}`;
       throw new ShapeError(`linear: x ${formatShape(x!.shape)} does not fit ${others}; the weight is [out, in]`);
     }
-    for (const operand of [x!, weight!, bias]) {
-      if (operand && operand.dtype !== 'f32') throw new ShapeError(`linear computes in f32, got ${operand.dtype}${formatShape(operand.shape)}: cast it first`);
-    }
+    requireF32('linear', [x, weight, bias]);
     return [{ shape: [...x!.shape.slice(0, -1), outputs!], dtype: 'f32' }];
   },
   decompose([x, weight, bias]) {
-    const product = matmul(reshape(x!, [-1, x!.shape.at(-1)!]), weight!, { transposeB: true });
-    const y = reshape(product, [...x!.shape.slice(0, -1), weight!.shape[0]!]);
+    const lead = x!.shape.slice(0, -1);
+    const product = matmul(reshape(x!, [sizeOf(lead), x!.shape.at(-1)!]), weight!, { transposeB: true });
+    const y = reshape(product, [...lead, weight!.shape[0]!]);
     return [bias ? add(y, bias) : y];
   },
   reference({ inputs: [x, weight, bias], outputs: [y] }) {
@@ -46,9 +45,10 @@ export const linearOp: Op<NoAttributes> = {
   },
   vjp({ inputs: [x, weight, bias], cotangents: [dy] }) {
     const [outputs, inputs] = weight!.shape as [number, number];
-    const flatDy = reshape(dy!, [-1, outputs]);
+    const rows = sizeOf(x!.shape.slice(0, -1));
+    const flatDy = reshape(dy!, [rows, outputs]);
     const dx = reshape(matmul(flatDy, weight!), x!.shape);
-    const dw = matmul(flatDy, reshape(x!, [-1, inputs]), { transposeA: true });
+    const dw = matmul(flatDy, reshape(x!, [rows, inputs]), { transposeA: true });
     return bias ? [dx, dw, sum(flatDy, 0)] : [dx, dw];
   },
 };

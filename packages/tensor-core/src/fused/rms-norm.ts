@@ -5,7 +5,7 @@
  * Backward, with g = dy∘w and n̂ = x·r:  dx = r·(g − n̂·mean(g∘n̂)),  dw = Σ_rows dy∘n̂.
  */
 import { ShapeError } from '../errors.js';
-import { apply } from '../op.js';
+import { apply, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
 import { mul } from '../ops/mul.js';
 import { reshape } from '../ops/reshape.js';
@@ -25,6 +25,7 @@ export const rmsNormPair: FusedPair<NormAttributes> = defineFused<NormAttributes
     if (weight!.shape.length !== 1 || weight!.shape[0] !== x!.shape.at(-1)) {
       throw new ShapeError(`rmsNorm: weight ${formatShape(weight!.shape)} does not fit the last axis of ${formatShape(x!.shape)}`);
     }
+    requireF32('rmsNorm', [x, weight]);
     return [x!, { shape: x!.shape.slice(0, -1), dtype: 'f32' }];
   },
   decompose([x, weight], { epsilon }) {

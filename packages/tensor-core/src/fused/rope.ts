@@ -6,7 +6,7 @@
  * A rotation, so the gradient is the rotation by the opposite angle. The tables are data and have no gradient.
  */
 import { ShapeError } from '../errors.js';
-import { type Op, applyOne } from '../op.js';
+import { type Op, applyOne, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
 import { concat } from '../ops/concat.js';
 import type { NoAttributes } from '../ops/elementwise.js';
@@ -25,6 +25,7 @@ export const ropeOp: Op<NoAttributes> = {
     const [tables, rows, half] = cos!.shape;
     const fits = x!.shape.length === 4 && sameShape(cos!.shape, sin!.shape) && (tables === batch || tables === 1) && rows === length && half === width! / 2;
     if (!fits) throw new ShapeError(`rope: tables ${formatShape(cos!.shape)} and ${formatShape(sin!.shape)} do not fit x ${formatShape(x!.shape)}; they are [batch or 1, length, width / 2]`);
+    requireF32('rope', [x, cos, sin]);
     return [x!];
   },
   decompose([x, cos, sin]) {

@@ -5,7 +5,7 @@
  * and gradient 0. Backward: dlogits = (softmax(logits) − onehot(label))·dloss.
  */
 import { ShapeError } from '../errors.js';
-import { applyOne } from '../op.js';
+import { applyOne, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
 import { broadcastTo } from '../ops/broadcast-to.js';
 import { equal } from '../ops/compare.js';
@@ -45,6 +45,7 @@ export const softmaxCrossEntropyPair: FusedPair<NoAttributes> = defineFused<NoAt
     if (logits!.shape.length !== 2 || labels!.dtype !== 'i32' || formatShape(labels!.shape) !== formatShape(logits!.shape.slice(0, 1))) {
       throw new ShapeError(`softmaxCrossEntropy takes logits [n, classes] and i32 labels [n], got ${formatShape(logits!.shape)} and ${labels!.dtype}${formatShape(labels!.shape)}`);
     }
+    requireF32('softmaxCrossEntropy', [logits]);
     return [{ shape: labels!.shape, dtype: 'f32' }];
   },
   decompose([logits, labels]) {

@@ -4,7 +4,8 @@
  * A row of only -Infinity gives zeros, so that a query with no visible key contributes nothing.
  * Backward: dx = y∘(dy − Σ_j y_j·dy_j).
  */
-import { applyOne } from '../op.js';
+import { ShapeError } from '../errors.js';
+import { applyOne, requireF32 } from '../op.js';
 import { div } from '../ops/div.js';
 import { equal } from '../ops/compare.js';
 import { exp } from '../ops/exp.js';
@@ -19,7 +20,11 @@ import { type FusedPair, defineFused } from './define.js';
 
 export const softmaxPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
   name: 'softmax',
-  infer: ([x]) => [x!],
+  infer([x]) {
+    requireF32('softmax', [x]);
+    if (x!.shape.length === 0) throw new ShapeError('softmax needs a last axis, got a scalar');
+    return [x!];
+  },
   decompose([x]) {
     const largest = stopGradient(max(x!, -1, true));
     const hidden = equal(largest, -Infinity);

@@ -4,7 +4,7 @@
  * Backward: dg = dy∘u∘σ(g)(1 + g(1 − σ(g))),  du = dy∘silu(g).
  */
 import { ShapeError } from '../errors.js';
-import { applyOne } from '../op.js';
+import { applyOne, requireF32 } from '../op.js';
 import type { NoAttributes } from '../ops/elementwise.js';
 import { mul } from '../ops/mul.js';
 import { sigmoid } from '../ops/sigmoid.js';
@@ -18,6 +18,7 @@ export const swigluPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
   name: 'swiglu',
   infer([gate, up]) {
     if (!sameShape(gate!.shape, up!.shape)) throw new ShapeError(`swiglu: gate ${formatShape(gate!.shape)} and up ${formatShape(up!.shape)} differ`);
+    requireF32('swiglu', [gate, up]);
     return [gate!];
   },
   decompose: ([gate, up]) => [mul(mul(gate!, sigmoid(gate!)), up!)],

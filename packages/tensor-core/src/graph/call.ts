@@ -3,6 +3,7 @@
  *
  * `trace` runs a function on placeholders and closes over everything else it touched: a tensor that does not depend on
  * the placeholders but is used by the body (a weight in scope, say) becomes an extra parameter, so that gradients reach it.
+ * Constants (nodes without inputs) stay in the body.
  */
 import { type Op, apply } from '../op.js';
 import { type GraphNode, Tensor, placeholder } from '../tensor.js';
@@ -28,11 +29,13 @@ export function trace(build: (inputs: readonly Tensor[]) => readonly Tensor[], i
     if (node.inputs.some((input) => inside.has(input))) for (const output of node.outputs) inside.add(output);
   }
   const captured = new Set<Tensor>();
+  const capture = (tensor: Tensor): void => {
+    if (!inside.has(tensor) && tensor.producer?.inputs.length !== 0) captured.add(tensor);
+  };
   for (const node of nodes) {
-    if (node.outputs.some((output) => inside.has(output)))
-      for (const input of node.inputs) if (!inside.has(input)) captured.add(input);
+    if (node.outputs.some((output) => inside.has(output))) node.inputs.forEach(capture);
   }
-  for (const result of results) if (!inside.has(result)) captured.add(result);
+  results.forEach(capture);
   const extra = [...captured].map(placeholder);
   const renamed = new Map<Tensor, Tensor>([...captured].map((tensor, i) => [tensor, extra[i]!]));
   return { parameters: [...parameters, ...extra], results: substitute(results, renamed), captured: [...captured] };

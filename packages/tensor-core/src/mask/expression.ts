@@ -88,7 +88,12 @@ export function maskPredicate(expression: MaskExpression, operands: readonly Hos
     }
     case 'roles': {
       const [ofQuery, ofKey] = [rows(expression.query), rows(expression.key)];
-      return (batch, query, key) => expression.table[ofQuery(batch, query)]![ofKey(batch, key)]!;
+      return (batch, query, key) => {
+        const [row, column] = [ofQuery(batch, query), ofKey(batch, key)];
+        const allowed = expression.table[row]?.[column];
+        if (allowed === undefined) throw new RangeError(`mask roles: the table has no cell for query role ${row} and key role ${column}`);
+        return allowed;
+      };
     }
     case 'dense': {
       const { data, shape } = operands[expression.allow]!;
@@ -145,6 +150,12 @@ export function maskTensor(expression: MaskExpression, operands: readonly Tensor
   }
 }
 
+function checkTable(table: RoleTable): void {
+  const columns = table[0]?.length ?? 0;
+  if (columns === 0 || table.some((row) => row.length !== columns))
+    throw new ShapeError(`mask roles: the table has rows of ${table.map((row) => row.length).join(', ') || 'no'} cells, it must be a full rectangle`);
+}
+
 /** Throws unless every operand fits `batch`, `queries` and `keys`. */
 export function checkMaskOperands(expression: MaskExpression, operands: readonly { readonly shape: readonly number[]; readonly dtype: string }[], batch: number, queries: number, keys: number): void {
   const need = (place: number, what: string, dtype: string, tail: readonly number[], batched = true): void => {
@@ -161,6 +172,7 @@ export function checkMaskOperands(expression: MaskExpression, operands: readonly
       return;
     case 'segments':
     case 'roles':
+      if (expression.kind === 'roles') checkTable(expression.table);
       need(expression.query, 'query', 'i32', [queries]);
       need(expression.key, 'key', 'i32', [keys]);
       return;
@@ -177,6 +189,7 @@ export function checkMaskOperands(expression: MaskExpression, operands: readonly
       for (const part of expression.parts) checkMaskOperands(part, operands, batch, queries, keys);
       return;
     case 'window':
+      if (!Number.isInteger(expression.size) || expression.size < 0) throw new ShapeError(`mask window: size ${expression.size} is not a whole number from 0 up`);
       return;
   }
 }

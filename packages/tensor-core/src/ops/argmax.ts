@@ -1,3 +1,4 @@
+import { isArithmetic } from '../dtype.js';
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
 import { formatShape } from '../shape.js';
@@ -10,6 +11,8 @@ export const argmaxOp: Op<NoAttributes> = {
   infer([x]) {
     if ((x!.shape.at(-1) ?? 0) === 0)
       throw new ShapeError(`argmax needs a last axis with elements, got ${formatShape(x!.shape)}`);
+    if (!isArithmetic(x!.dtype))
+      throw new ShapeError(`argmax does not compare ${x!.dtype} (shape ${formatShape(x!.shape)}): cast it first`);
     return [{ shape: x!.shape.slice(0, -1), dtype: 'i32' }];
   },
   reference({ inputs: [x], outputs: [y] }) {

@@ -1,3 +1,4 @@
+import { isArithmetic } from '../dtype.js';
 import { type Op, applyOne } from '../op.js';
 import type { Tensor, TensorLike } from '../tensor.js';
 import { type NoAttributes, defineBinary } from './elementwise.js';
@@ -9,7 +10,7 @@ const compare = (name: string, test: (a: number, b: number) => boolean): Op<NoAt
     name,
     compute: (a, b) => (test(a, b) ? 1 : 0),
     result: 'bool',
-    accepts: () => true,
+    accepts: isArithmetic,
     stopsGradient: true,
   });
 

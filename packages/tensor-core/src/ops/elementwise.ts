@@ -5,7 +5,6 @@
  * back over the axes its operand was stretched along. An op file supplies the maths; this file owns the loops.
  */
 import type { DType, HostArray } from '../dtype.js';
-import { isFloat } from '../dtype.js';
 import { ShapeError } from '../errors.js';
 import { type HostTensor, type Op } from '../op.js';
 import { broadcastAxes, broadcastShapes, broadcastStrides, formatShape, sameShape } from '../shape.js';
@@ -19,6 +18,11 @@ export type NoAttributes = Readonly<Record<string, never>>;
 export function sumToShape(cotangent: Tensor, shape: readonly number[]): Tensor {
   const axes = broadcastAxes(shape, cotangent.shape);
   return axes.length === 0 ? cotangent : reshape(sum(cotangent, axes), shape);
+}
+
+/** Declarations, not constants: op files call the makers while modules that import each other are still loading. */
+function onlyF32(dtype: DType): boolean {
+  return dtype === 'f32';
 }
 
 interface UnaryDefinition {
@@ -36,7 +40,7 @@ export function defineUnary({
   name,
   compute,
   result,
-  accepts = isFloat,
+  accepts = onlyF32,
   derivative,
   stopsGradient,
 }: UnaryDefinition): Op<NoAttributes> {
@@ -60,6 +64,8 @@ export function defineUnary({
 interface BinaryDefinition {
   readonly name: string;
   readonly compute: (a: number, b: number) => number;
+  /** `compute` on i32 and u32 where doubles would not wrap around modulo 2^32. */
+  readonly computeWhole?: (a: number, b: number) => number;
   readonly result?: DType;
   readonly accepts?: (dtype: DType) => boolean;
   /** [dL/da, dL/db] before summing over broadcast axes. */
@@ -67,16 +73,16 @@ interface BinaryDefinition {
   readonly stopsGradient?: boolean;
 }
 
-/** A declaration, not a constant: op files call the makers while modules that import each other are still loading. */
-function notBool(dtype: DType): boolean {
+export function isNumeric(dtype: DType): boolean {
   return dtype === 'f32' || dtype === 'i32' || dtype === 'u32';
 }
 
 export function defineBinary({
   name,
   compute,
+  computeWhole = compute,
   result,
-  accepts = notBool,
+  accepts = isNumeric,
   derivatives,
   stopsGradient,
 }: BinaryDefinition): Op<NoAttributes> {
@@ -91,7 +97,7 @@ export function defineBinary({
       return [{ shape: broadcastShapes(a!.shape, b!.shape, name), dtype: result ?? a!.dtype }];
     },
     reference({ inputs: [a, b], outputs: [y] }) {
-      broadcastLoop(a!, b!, y!, compute);
+      broadcastLoop(a!, b!, y!, a!.dtype === 'f32' ? compute : computeWhole);
     },
     ...(derivatives && {
       vjp: ({ inputs: [a, b], outputs: [y], cotangents: [dy] }) => {

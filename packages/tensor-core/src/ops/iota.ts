@@ -1,4 +1,5 @@
-import type { DType } from '../dtype.js';
+import { type DType, isArithmetic } from '../dtype.js';
+import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
 import type { Tensor } from '../tensor.js';
 
@@ -10,7 +11,10 @@ interface IotaAttributes {
 /** 0, 1, 2, … length-1 (torch.arange). */
 export const iotaOp: Op<IotaAttributes> = {
   name: 'iota',
-  infer: (_inputs, { length, dtype }) => [{ shape: [length], dtype }],
+  infer(_inputs, { length, dtype }) {
+    if (!isArithmetic(dtype) || dtype === 'bool') throw new ShapeError(`arange does not count in ${dtype}: cast an i32 one`);
+    return [{ shape: [length], dtype }];
+  },
   reference({ outputs: [y] }) {
     for (let i = 0; i < y!.data.length; i++) y!.data[i] = i;
   },

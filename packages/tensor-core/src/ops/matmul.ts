@@ -80,8 +80,9 @@ export function matmul(
   { transposeA = false, transposeB = false }: Partial<MatmulAttributes> = {},
 ): Tensor {
   if (b.rank === 2 && a.rank > 2 && !transposeA) {
-    const flat = multiply(reshape(a, [-1, a.shape.at(-1)!]), b, false, transposeB);
-    return reshape(flat, [...a.shape.slice(0, -1), flat.shape[1]!]);
+    const rows = a.shape.slice(0, -1);
+    const flat = multiply(reshape(a, [sizeOf(rows), a.shape.at(-1)!]), b, false, transposeB);
+    return reshape(flat, [...rows, flat.shape[1]!]);
   }
   const batch = a.rank >= b.rank ? a.shape.slice(0, -2) : b.shape.slice(0, -2);
   const lift = (x: Tensor): Tensor => (x.rank === 2 ? broadcastTo(x, [...batch, ...x.shape]) : x);

@@ -7,6 +7,7 @@ import { type NoAttributes, defineBinary } from './elementwise.js';
 export const mulOp: Op<NoAttributes> = defineBinary({
   name: 'mul',
   compute: (a, b) => a * b,
+  computeWhole: Math.imul,
   derivatives: (a, b, _y, dy) => [mul(dy, b), mul(dy, a)],
 });
 

@@ -1,7 +1,7 @@
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
 import { fillRandomBits } from '../random/philox.js';
-import { formatShape, sizeOf } from '../shape.js';
+import { formatShape, sameShape } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { cast } from './cast.js';
 import { mul } from './mul.js';
@@ -17,7 +17,7 @@ interface RandomBitsAttributes {
 export const randomBitsOp: Op<RandomBitsAttributes> = {
   name: 'randomBits',
   infer([seed], { shape }) {
-    if (seed!.dtype !== 'u32' || sizeOf(seed!.shape) !== 2)
+    if (seed!.dtype !== 'u32' || !sameShape(seed!.shape, [2]))
       throw new ShapeError(`randomBits: the seed is two u32 words, got ${seed!.dtype}${formatShape(seed!.shape)}`);
     return [{ shape, dtype: 'u32' }];
   },

@@ -2,6 +2,7 @@ import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
 import { formatShape, sameShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
+import { isNumeric } from './elementwise.js';
 import { checkedRow, gather } from './gather.js';
 
 interface ScatterAddAttributes {
@@ -21,6 +22,10 @@ export const scatterAddOp: Op<ScatterAddAttributes> = {
         `scatterAdd: updates ${formatShape(updates!.shape)} do not start with the shape of the i32 indices ${formatShape(indices!.shape)}`,
       );
     }
+    if (!isNumeric(updates!.dtype))
+      throw new ShapeError(
+        `scatterAdd does not add ${updates!.dtype} (updates ${formatShape(updates!.shape)}): cast them first`,
+      );
     return [{ shape: [rows, ...updates!.shape.slice(indices!.shape.length)], dtype: updates!.dtype }];
   },
   reference({ inputs: [updates, indices], outputs: [y], attributes: { rows } }) {

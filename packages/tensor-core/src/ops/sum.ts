@@ -1,8 +1,10 @@
 import { type Op, applyOne } from '../op.js';
-import { broadcastStrides, normalizeAxes, reducedShape } from '../shape.js';
+import { ShapeError } from '../errors.js';
+import { broadcastStrides, formatShape, normalizeAxes, reducedShape } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { broadcastTo } from './broadcast-to.js';
 import { div } from './div.js';
+import { isNumeric } from './elementwise.js';
 import { reshape } from './reshape.js';
 import { forEachStrided } from './strided.js';
 
@@ -14,7 +16,11 @@ export interface ReduceAttributes {
 /** Sum over `axes`, accumulated in 64 bits. An empty sum is 0. */
 export const sumOp: Op<ReduceAttributes> = {
   name: 'sum',
-  infer: ([x], { axes, keepDimensions }) => [{ shape: reducedShape(x!.shape, axes, keepDimensions), dtype: x!.dtype }],
+  infer([x], { axes, keepDimensions }) {
+    if (!isNumeric(x!.dtype))
+      throw new ShapeError(`sum does not add ${x!.dtype} (shape ${formatShape(x!.shape)}): cast it first`);
+    return [{ shape: reducedShape(x!.shape, axes, keepDimensions), dtype: x!.dtype }];
+  },
   reference({ inputs: [x], outputs: [y], attributes: { axes } }) {
     const totals = new Float64Array(y!.data.length);
     const from = x!.data;

@@ -5,6 +5,7 @@
  * rate enter as one run-time tensor from `adamwRates`.
  */
 import { type AdamWAttributes, adamwStep } from '../fused/adamw-step.js';
+import { ShapeError } from '../errors.js';
 import { full } from '../op.js';
 import { type Tensor, tensor } from '../tensor.js';
 import { flatten, mapTree, unflatten } from '../tree.js';
@@ -46,7 +47,11 @@ export function adamwUpdate<Parameters>(
 ): { readonly parameters: Parameters; readonly state: AdamWState<Parameters> } {
   const attributes = { ...adamwDefaults, ...options };
   const [g, m, v] = [flatten(gradients), flatten(state.firstMoment), flatten(state.secondMoment)];
-  const updated = flatten(parameters).map((parameter, i) => adamwStep(parameter, g[i]!, m[i]!, v[i]!, rates, attributes));
+  const leaves = flatten(parameters);
+  const counts = [g, m, v].map((list) => list.length);
+  if (counts.some((count) => count !== leaves.length))
+    throw new ShapeError(`adamwUpdate: ${leaves.length} parameters, but ${counts.join(', ')} gradients, first and second moments`);
+  const updated = leaves.map((parameter, i) => adamwStep(parameter, g[i]!, m[i]!, v[i]!, rates, attributes));
   const collect = (place: 0 | 1 | 2): Parameters => unflatten(parameters, updated.map((triple) => triple[place]));
   return { parameters: collect(0), state: { firstMoment: collect(1), secondMoment: collect(2) } };
 }

@@ -3,7 +3,8 @@
  *
  * The signature is the shapes and dtypes of all tensors in the arguments plus the value of everything else in them
  * (numbers, strings: static). Numbers that change from call to call — a learning rate, a position — are passed as scalar
- * tensors. Tensors that the function closes over are read afresh on each call; lazy arguments are evaluated first.
+ * tensors. The tensors that the function closes over when it is traced stay operands of the plan, read afresh on each
+ * call; lazy arguments are evaluated first.
  */
 import { type Device, defaultDevice } from '../device.js';
 import { TensorStateError } from '../errors.js';
@@ -40,15 +41,18 @@ export function compile<Arguments extends readonly unknown[], Result>(
   fn: (...args: Arguments) => Result,
   { device, donate = [], name = fn.name || 'a compiled function' }: CompileOptions = {},
 ): CompiledFunction<Arguments, Result> {
-  const cache = new Map<string, Traced<Result>>();
+  const caches = new WeakMap<Device, Map<string, Traced<Result>>>();
 
   const traceFor = (args: Arguments, on: Device): Traced<Result> => {
+    const cache = caches.get(on) ?? new Map<string, Traced<Result>>();
+    caches.set(on, cache);
     const key = treeSignature(args);
     const known = cache.get(key);
     if (known) return known;
     const leaves = flatten(args);
     const parameters = leaves.map(placeholder);
     const result = fn(...unflatten(args, parameters));
+    if (result instanceof Promise) throw new TypeError(`${name} is async: a compiled function only builds a graph, await its call instead`);
     const outputs = flatten(result);
     const isParameter = new Set(parameters);
     const captured = leavesOf(outputs).filter((leaf) => !isParameter.has(leaf));
@@ -64,9 +68,9 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const { plan, executable, captured, result } = traceFor(args, on);
     const leaves = flatten(args);
     const given = donate.flatMap((position) => flatten(args[position]));
-    const repeated = given.find((tensor) => leaves.indexOf(tensor) !== leaves.lastIndexOf(tensor));
-    if (repeated) throw new TensorStateError(`${name}: ${repeated.toString()} is donated and also passed a second time`);
     const operands = [...leaves, ...captured];
+    const repeated = given.find((tensor) => operands.indexOf(tensor) !== operands.lastIndexOf(tensor));
+    if (repeated) throw new TensorStateError(`${name}: ${repeated.toString()} is donated and also passed a second time, or closed over`);
     await evaluate(operands, { device: on });
     const buffers = operands.map((tensor) => bufferOn(tensor, on));
     for (const tensor of given) markDonated(tensor, name);

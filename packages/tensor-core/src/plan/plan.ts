@@ -79,7 +79,7 @@ export function buildPlan({ outputs, inputs, donated = new Set(), device }: Plan
     }
     if (!op.decompose) throw new ShapeError(`${device.name} has no kernel for ${op.name}, and the op has no decomposition`);
     const results = op.decompose(node.inputs, attributes);
-    for (const inner of topologicalOrder(results)) emit(inner);
+    for (const inner of topologicalOrder(results, (tensor) => numbers.has(tensor))) emit(inner);
     node.outputs.forEach((output, i) => numbers.set(output, numberOf(results[i]!)));
   };
   inputs.forEach(number);

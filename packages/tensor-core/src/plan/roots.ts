@@ -25,7 +25,13 @@ export function materialize(tensor: Tensor, device: Device, buffer: DeviceBuffer
 /** The buffer of a materialised tensor on `device`, uploading a host tensor on its first use. */
 export function bufferOn(tensor: Tensor, device: Device): DeviceBuffer {
   const storage = tensor.storage;
-  if (!storage) throw new TensorStateError(`${tensor.toString()} has no value yet: evaluate it before passing it to a compiled function`);
+  if (!storage) {
+    throw new TensorStateError(
+      tensor.producer
+        ? `${tensor.toString()} has no value yet: evaluate it before passing it to a compiled function`
+        : `${tensor.toString()} has no value: it stands for an argument while a function is traced`,
+    );
+  }
   if (storage.kind === 'donated') throw donatedError(tensor, storage.to);
   if (storage.kind === 'host') {
     const buffer = device.upload(storage.data, tensor);

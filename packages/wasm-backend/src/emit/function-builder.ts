@@ -6,7 +6,7 @@ import { unsignedLeb128 } from './leb128.js';
 import { codeOf } from './operands.js';
 import { i32 } from './scalar-instructions.js';
 import { VALUE_TYPE_CODE } from './types.js';
-import type { Expression, FunctionReference, Label, Local, Operand, Statement, ValueType } from './types.js';
+import type { Code, Expression, FunctionReference, Label, Local, Operand, Statement, ValueType } from './types.js';
 
 const OPCODE = {
   unreachable: 0x00,
@@ -64,17 +64,17 @@ export class FunctionBuilder {
 
   /** Assigns a variable. */
   set<T extends ValueType>(variable: Local<T>, value: Operand<T>): void {
-    this.#code.push(...codeOf(variable.type, value), OPCODE.localSet, ...unsignedLeb128(variable.index));
+    this.#append([codeOf(variable.type, value), OPCODE.localSet, unsignedLeb128(variable.index)]);
   }
 
   /** Executes statements such as stores. */
   do(...statements: readonly Statement[]): void {
-    for (const statement of statements) this.#code.push(...statement.code);
+    for (const statement of statements) this.#append(statement.code);
   }
 
   /** Leaves the function, with its result if it has one. */
   return(value?: Expression): void {
-    this.#code.push(...(value?.code ?? []), OPCODE.return);
+    this.#append([value?.code ?? [], OPCODE.return]);
   }
 
   /** A block; branching to its label leaves it. */
@@ -89,7 +89,7 @@ export class FunctionBuilder {
 
   /** A conditional. */
   if(condition: Operand<'i32'>, then: () => void, otherwise?: () => void): void {
-    this.#code.push(...codeOf('i32', condition));
+    this.#append(codeOf('i32', condition));
     this.#nest([OPCODE.if, EMPTY_BLOCK_TYPE], () => {
       then();
       if (otherwise) {
@@ -101,12 +101,12 @@ export class FunctionBuilder {
 
   /** Jumps to a label: out of a block or to the start of a loop. */
   branch(label: Label): void {
-    this.#code.push(OPCODE.branch, ...unsignedLeb128(this.#distance(label)));
+    this.#append([OPCODE.branch, unsignedLeb128(this.#distance(label))]);
   }
 
   /** Jumps to a label if the condition is not zero. */
   branchIf(label: Label, condition: Operand<'i32'>): void {
-    this.#code.push(...codeOf('i32', condition), OPCODE.branchIf, ...unsignedLeb128(this.#distance(label)));
+    this.#append([codeOf('i32', condition), OPCODE.branchIf, unsignedLeb128(this.#distance(label))]);
   }
 
   /** A counted loop, tested before the first round and then at the bottom. The bound is evaluated in every round. */
@@ -142,7 +142,7 @@ export class FunctionBuilder {
 
   /** Calls a function that returns nothing. */
   callVoid(target: FunctionReference<'void'>, ...values: readonly Operand<ValueType>[]): void {
-    this.#code.push(...this.#callCode(target, values));
+    this.#append(this.#callCode(target, values));
   }
 
   /**
@@ -154,8 +154,8 @@ export class FunctionBuilder {
     index: Operand<'i32'>,
     ...values: readonly Operand<ValueType>[]
   ): void {
-    const code = [...this.#argumentCode(like, values), ...codeOf('i32', index)];
-    this.#code.push(...code, OPCODE.callIndirect, ...unsignedLeb128(like.typeIndex), 0);
+    const code = [this.#argumentCode(like, values), codeOf('i32', index)];
+    this.#append([...code, OPCODE.callIndirect, unsignedLeb128(like.typeIndex), 0]);
   }
 
   /**
@@ -175,8 +175,15 @@ export class FunctionBuilder {
     return unsignedLeb128(body.length).concat(body);
   }
 
-  #nest(opening: readonly number[], body: (label: Label) => void): void {
-    this.#code.push(...opening);
+  #append(code: Code): void {
+    for (const part of code) {
+      if (typeof part === 'number') this.#code.push(part);
+      else this.#append(part);
+    }
+  }
+
+  #nest(opening: Code, body: (label: Label) => void): void {
+    this.#append(opening);
     this.#depth += 1;
     body({ depth: this.#depth });
     this.#depth -= 1;
@@ -188,22 +195,22 @@ export class FunctionBuilder {
     return this.#depth - label.depth;
   }
 
-  #callCode(target: FunctionReference, values: readonly Operand<ValueType>[]): number[] {
-    return [...this.#argumentCode(target, values), OPCODE.call, ...unsignedLeb128(target.index)];
+  #callCode(target: FunctionReference, values: readonly Operand<ValueType>[]): Code {
+    return [this.#argumentCode(target, values), OPCODE.call, unsignedLeb128(target.index)];
   }
 
-  #argumentCode(target: FunctionReference, values: readonly Operand<ValueType>[]): number[] {
+  #argumentCode(target: FunctionReference, values: readonly Operand<ValueType>[]): Code {
     if (values.length !== target.parameters.length) {
       throw new TypeError(
         `${this.#name}: ${target.name} takes ${target.parameters.length} arguments, got ${values.length}`,
       );
     }
-    return target.parameters.flatMap((type, i) => {
+    return target.parameters.map((type, i) => {
       const value = values[i] as Operand<ValueType>;
       if (typeof value !== 'number' && value.type !== type) {
         throw new TypeError(`${this.#name}: argument ${i} of ${target.name} is ${type}, got ${value.type}`);
       }
-      return [...codeOf(type, value)];
+      return codeOf(type, value);
     });
   }
 }

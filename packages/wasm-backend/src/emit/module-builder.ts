@@ -30,7 +30,7 @@ export type ParameterLocals<P extends Parameters> = { readonly [K in keyof P]: L
 export class ModuleBuilder {
   readonly #sharedMemory: boolean;
   readonly #types = new Map<string, number>();
-  readonly #functions: { name: string; typeIndex: number; exported: boolean; body: number[] }[] = [];
+  readonly #functions: { name: string; typeIndex: number; exported: boolean; body: Bytes }[] = [];
   readonly #table: number[] = [];
 
   /** @param options.sharedMemory whether the imported memory is shared between threads. */
@@ -44,6 +44,9 @@ export class ModuleBuilder {
     write: (body: FunctionBuilder, parameters: ParameterLocals<P>) => void,
   ): FunctionReference<R> {
     const { name, result, exported } = signature;
+    if (exported && this.#functions.some((entry) => entry.exported && entry.name === name)) {
+      throw new Error(`ModuleBuilder: the module already has an export "${name}"`);
+    }
     const entries = Object.entries(signature.parameters);
     const parameters = entries.map(([, type]) => type);
     const body = new FunctionBuilder(name, entries.length);
@@ -75,25 +78,25 @@ export class ModuleBuilder {
     );
     const limits = this.#sharedMemory ? [0x03, 0, ...unsignedLeb128(MAXIMUM_PAGES)] : [0x00, 0];
     const tableLimits = [0x00, ...unsignedLeb128(this.#table.length)];
-    const elements = [0x00, 0x41, 0x00, 0x0b, ...vector(this.#table.map((index) => unsignedLeb128(index)))];
+    const elements = concatenate([[0x00, 0x41, 0x00, 0x0b], vector(this.#table.map((index) => unsignedLeb128(index)))]);
     const hasTable = this.#table.length > 0;
-    return Uint8Array.from([
-      ...HEADER,
-      ...section(SECTION.type, vector(types)),
-      ...section(SECTION.import, vector([[...nameBytes('env'), ...nameBytes('memory'), 0x02, ...limits]])),
-      ...section(SECTION.function, vector(this.#functions.map((entry) => unsignedLeb128(entry.typeIndex)))),
-      ...(hasTable ? section(SECTION.table, vector([[FUNCTION_REFERENCE_TYPE, ...tableLimits]])) : []),
-      ...section(SECTION.export, vector(exported)),
-      ...(hasTable ? section(SECTION.element, vector([elements])) : []),
-      ...section(SECTION.code, vector(this.#functions.map((entry) => entry.body))),
-      ...section(SECTION.custom, this.#nameSection()),
+    return concatenate([
+      HEADER,
+      section(SECTION.type, vector(types)),
+      section(SECTION.import, vector([[...nameBytes('env'), ...nameBytes('memory'), 0x02, ...limits]])),
+      section(SECTION.function, vector(this.#functions.map((entry) => unsignedLeb128(entry.typeIndex)))),
+      hasTable ? section(SECTION.table, vector([[FUNCTION_REFERENCE_TYPE, ...tableLimits]])) : [],
+      section(SECTION.export, vector(exported)),
+      hasTable ? section(SECTION.element, vector([elements])) : [],
+      section(SECTION.code, vector(this.#functions.map((entry) => entry.body))),
+      section(SECTION.custom, this.#nameSection()),
     ]);
   }
 
   #typeIndex(parameters: readonly ValueType[], result: ValueType | 'void'): number {
     const results = result === 'void' ? [] : [[VALUE_TYPE_CODE[result]]];
-    const code = [FUNCTION_TYPE, ...vector(parameters.map((type) => [VALUE_TYPE_CODE[type]])), ...vector(results)];
-    const key = code.join(',');
+    const parts = [[FUNCTION_TYPE], vector(parameters.map((type) => [VALUE_TYPE_CODE[type]])), vector(results)];
+    const key = concatenate(parts).join(',');
     const known = this.#types.get(key);
     if (known !== undefined) return known;
     this.#types.set(key, this.#types.size);
@@ -101,19 +104,32 @@ export class ModuleBuilder {
   }
 
   /** Function names, which stack traces and profilers show (specification, appendix A.4). */
-  #nameSection(): number[] {
+  #nameSection(): Bytes {
     const functionNames = 1;
     const names = vector(this.#functions.map((entry, index) => [...unsignedLeb128(index), ...nameBytes(entry.name)]));
-    return [...nameBytes('name'), functionNames, ...unsignedLeb128(names.length), ...names];
+    return concatenate([nameBytes('name'), [functionNames], unsignedLeb128(names.length), names]);
   }
 }
 
-function vector(items: readonly (readonly number[])[]): number[] {
-  return unsignedLeb128(items.length).concat(...items);
+/** A function body or section; joined by `concatenate`, since spreading whole modules costs milliseconds. */
+type Bytes = ArrayLike<number>;
+
+function concatenate(parts: readonly Bytes[]): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
 }
 
-function section(id: number, content: readonly number[]): number[] {
-  return [id, ...unsignedLeb128(content.length)].concat(content);
+function vector(items: readonly Bytes[]): Bytes {
+  return concatenate([unsignedLeb128(items.length), ...items]);
+}
+
+function section(id: number, content: Bytes): Bytes {
+  return concatenate([[id], unsignedLeb128(content.length), content]);
 }
 
 function nameBytes(name: string): number[] {

@@ -1,9 +1,9 @@
 /**
  * Constants and the constructors with which the instruction tables are written: each takes an opcode and returns a typed
- * function that concatenates the code of its operands and the opcode.
+ * function that joins the code of its operands and the opcode.
  */
 import { signedLeb128, unsignedLeb128 } from './leb128.js';
-import type { Expression, Operand, Statement, ValueType } from './types.js';
+import type { Code, Expression, Operand, Statement, ValueType } from './types.js';
 
 /** An instruction of one operand. */
 export type Unary<I extends ValueType, O extends ValueType = I> = (operand: Operand<I>) => Expression<O>;
@@ -58,14 +58,14 @@ export function littleEndian(size: number, write: (view: DataView) => void): num
 }
 
 /** An operand as code: a number becomes a constant of the expected type. */
-export function codeOf<T extends ValueType>(type: T, operand: Operand<T>): readonly number[] {
+export function codeOf<T extends ValueType>(type: T, operand: Operand<T>): Code {
   if (typeof operand !== 'number') return operand.code;
   if (type === 'v128') throw new TypeError('codeOf: a v128 operand must be an expression; splat the number first');
   return constant(type as 'i32' | 'f32' | 'f64', operand).code;
 }
 
-function concatenate<T extends ValueType>(type: T, ...parts: readonly (readonly number[])[]): Expression<T> {
-  return { type, code: parts.flat() };
+function expression<T extends ValueType>(type: T, ...code: Code): Expression<T> {
+  return { type, code };
 }
 
 /** `[operand] -> [result]`. */
@@ -74,7 +74,7 @@ export function unary<I extends ValueType, O extends ValueType>(
   output: O,
   opcode: readonly number[],
 ): Unary<I, O> {
-  return (operand) => concatenate(output, codeOf(input, operand), opcode);
+  return (operand) => expression(output, codeOf(input, operand), opcode);
 }
 
 /** `[left right] -> [result]`. */
@@ -83,17 +83,17 @@ export function binary<I extends ValueType, O extends ValueType>(
   output: O,
   opcode: readonly number[],
 ): Binary<I, O> {
-  return (left, right) => concatenate(output, codeOf(input, left), codeOf(input, right), opcode);
+  return (left, right) => expression(output, codeOf(input, left), codeOf(input, right), opcode);
 }
 
 /** `[first second third] -> [result]`. */
 export function ternary<T extends ValueType>(type: T, opcode: readonly number[]): Ternary<T> {
-  return (a, b, c) => concatenate(type, codeOf(type, a), codeOf(type, b), codeOf(type, c), opcode);
+  return (a, b, c) => expression(type, codeOf(type, a), codeOf(type, b), codeOf(type, c), opcode);
 }
 
 /** `[vector count] -> [vector]`. */
 export function shift(opcode: readonly number[]): Shift {
-  return (vector, count) => concatenate('v128', codeOf('v128', vector), codeOf('i32', count), opcode);
+  return (vector, count) => expression('v128', codeOf('v128', vector), codeOf('i32', count), opcode);
 }
 
 /** The alignment hint (as a power of two) and offset that follow every memory opcode. */
@@ -103,14 +103,14 @@ function memoryImmediate(alignment: number, offset: number): number[] {
 
 /** A load whose alignment hint is `2^alignment` bytes; the hint is never a requirement. */
 export function load<T extends ValueType>(type: T, opcode: readonly number[], alignment: number): Load<T> {
-  return (address, offset = 0) => concatenate(type, codeOf('i32', address), opcode, memoryImmediate(alignment, offset));
+  return (address, offset = 0) => expression(type, codeOf('i32', address), opcode, memoryImmediate(alignment, offset));
 }
 
 /** A store whose alignment hint is `2^alignment` bytes. */
 export function store<T extends ValueType>(type: T, opcode: readonly number[], alignment: number): Store<T> {
   return (address, value, offset = 0) => ({
     type: 'void',
-    code: [...codeOf('i32', address), ...codeOf(type, value), ...opcode, ...memoryImmediate(alignment, offset)],
+    code: [codeOf('i32', address), codeOf(type, value), opcode, memoryImmediate(alignment, offset)],
   });
 }
 
@@ -122,13 +122,13 @@ function checkLane(lane: number, lanes: number): number {
 
 /** Reads a lane of a vector of `lanes` lanes. */
 export function extractLane<O extends ValueType>(type: O, opcode: readonly number[], lanes: number): ExtractLane<O> {
-  return (vector, lane) => concatenate(type, codeOf('v128', vector), opcode, [checkLane(lane, lanes)]);
+  return (vector, lane) => expression(type, codeOf('v128', vector), opcode, [checkLane(lane, lanes)]);
 }
 
 /** Replaces a lane of a vector of `lanes` lanes. */
 export function replaceLane<I extends ValueType>(type: I, opcode: readonly number[], lanes: number): ReplaceLane<I> {
   return (vector, lane, value) =>
-    concatenate('v128', codeOf('v128', vector), codeOf(type, value), opcode, [checkLane(lane, lanes)]);
+    expression('v128', codeOf('v128', vector), codeOf(type, value), opcode, [checkLane(lane, lanes)]);
 }
 
 /** Stores a lane of a vector of `lanes` lanes. */
@@ -136,10 +136,10 @@ export function storeLane(opcode: readonly number[], alignment: number, lanes: n
   return (address, vector, lane, offset = 0) => ({
     type: 'void',
     code: [
-      ...codeOf('i32', address),
-      ...codeOf('v128', vector),
-      ...opcode,
-      ...memoryImmediate(alignment, offset),
+      codeOf('i32', address),
+      codeOf('v128', vector),
+      opcode,
+      memoryImmediate(alignment, offset),
       checkLane(lane, lanes),
     ],
   });

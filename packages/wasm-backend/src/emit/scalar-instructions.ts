@@ -153,7 +153,7 @@ export function select<T extends ValueType>(
 ): Expression<T> {
   // The untyped select accepts numbers only; vectors need the typed form.
   const opcode = whenTrue.type === 'v128' ? [0x1c, 1, 0x7b] : [0x1b];
-  return { type: whenTrue.type, code: [...whenTrue.code, ...whenFalse.code, ...codeOf('i32', condition), ...opcode] };
+  return { type: whenTrue.type, code: [whenTrue.code, whenFalse.code, codeOf('i32', condition), opcode] };
 }
 
 /** Bulk memory instructions (specification, section 5.4.6). */
@@ -168,5 +168,5 @@ export const memory: {
 };
 
 function bulk(opcode: readonly number[], ...operands: readonly Operand<'i32'>[]): Statement {
-  return { type: 'void', code: [...operands.flatMap((operand) => codeOf('i32', operand)), ...opcode] };
+  return { type: 'void', code: [...operands.map((operand) => codeOf('i32', operand)), opcode] };
 }

@@ -10,16 +10,22 @@ export type ValueType = 'i32' | 'f32' | 'f64' | 'v128';
 /** The byte that names each value type in the binary format. */
 export const VALUE_TYPE_CODE: Readonly<Record<ValueType, number>> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 
+/**
+ * Bytes of the binary format as a tree: an instruction holds the code of its operands as it is, without copying, and a
+ * function flattens the whole once.
+ */
+export type Code = readonly (number | Code)[];
+
 /** Code that leaves one value of type `T` on the operand stack. Immutable; using it twice emits it twice. */
 export interface Expression<T extends ValueType = ValueType> {
   readonly type: T;
-  readonly code: readonly number[];
+  readonly code: Code;
 }
 
 /** Code that leaves nothing on the operand stack, such as a store. */
 export interface Statement {
   readonly type: 'void';
-  readonly code: readonly number[];
+  readonly code: Code;
 }
 
 /** A parameter or local variable; as an expression it reads the variable. */

@@ -75,7 +75,7 @@ export const i8x16: {
     if (lanes.length !== 16 || lanes.some((lane) => !Number.isInteger(lane) || lane < 0 || lane > 31)) {
       throw new RangeError(`i8x16.shuffle needs 16 lanes in [0, 32), got [${lanes.join(', ')}]`);
     }
-    return { type: 'v128', code: [...codeOf('v128', left), ...codeOf('v128', right), ...simd(13), ...lanes] };
+    return { type: 'v128', code: [codeOf('v128', left), codeOf('v128', right), simd(13), lanes] };
   },
 };
 

@@ -29,7 +29,7 @@ export interface ElementwiseKernels {
   readonly minimum: BinaryKernel;
   readonly neg: UnaryKernel;
   readonly sqrt: UnaryKernel;
-  /** e^x, relative error below 2e-7; 0 below 2^-126. */
+  /** e^x, relative error below 2e-7; results below 2^-125.5 are 0. */
   readonly exp: UnaryKernel;
   /** 1 / (1 + e^-x). */
   readonly sigmoid: UnaryKernel;

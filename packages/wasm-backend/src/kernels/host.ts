@@ -63,4 +63,11 @@ export class KernelHost {
       throw new RangeError(`${what} is ${size}; a size must be an integer of at least 0`);
     }
   }
+
+  /** Checks that contiguous f32 [rows, columns] matrices lie inside the memory. `kernel` names the caller. */
+  checkMatrix(kernel: string, operands: Readonly<Record<string, number>>, rows: number, columns: number): void {
+    this.checkSize(`${kernel} rows`, rows);
+    this.checkSize(`${kernel} columns`, columns);
+    for (const [name, pointer] of Object.entries(operands)) this.checkRange(`${kernel} ${name}`, pointer, rows * columns);
+  }
 }

@@ -3,14 +3,40 @@
  * milliseconds; engines compile each function when it is first called.
  */
 import { ModuleBuilder } from '../emit/index.js';
+import { bindActivation, emitActivation } from './activation.js';
+import type { ActivationKernels } from './activation.js';
+import { bindAdamW, emitAdamW } from './adamw.js';
+import type { AdamWKernels } from './adamw.js';
+import { bindAttention, emitAttention } from './attention.js';
+import type { AttentionKernels } from './attention.js';
+import { bindElementwise, emitElementwiseFamily } from './elementwise.js';
+import type { ElementwiseKernels } from './elementwise.js';
 import { KernelHost } from './host.js';
 import { bindMatmul, emitMatmul } from './matmul/matmul.js';
 import type { MatmulKernels } from './matmul/matmul.js';
+import { bindNorm, emitNorm } from './norm.js';
+import type { NormKernels } from './norm.js';
+import { bindReduce, emitReduce } from './reduce.js';
+import type { ReduceKernels } from './reduce.js';
+import { bindRope, emitRope } from './rope.js';
+import type { RopeKernels } from './rope.js';
+import { bindSoftmax, emitSoftmax } from './softmax.js';
+import type { SoftmaxKernels } from './softmax.js';
 import { ARITHMETIC, probeTier, supportsTier } from './tier.js';
 import type { Tier } from './tier.js';
 
 /** Every kernel as a typed method on byte offsets into `memory`. */
-export interface Kernels extends MatmulKernels {
+export interface Kernels
+  extends
+    ActivationKernels,
+    AdamWKernels,
+    AttentionKernels,
+    ElementwiseKernels,
+    MatmulKernels,
+    NormKernels,
+    ReduceKernels,
+    RopeKernels,
+    SoftmaxKernels {
   readonly tier: Tier;
   readonly memory: WebAssembly.Memory;
 }
@@ -18,12 +44,22 @@ export interface Kernels extends MatmulKernels {
 /** Options of `createKernels`. */
 export interface KernelOptions {
   /** The memory to work on; default: a fresh growable one of one page. A shared memory is recognised by its buffer. */
-  readonly memory?: WebAssembly.Memory;
+  readonly memory?: WebAssembly.Memory | undefined;
   /** Forces a tier; default: the best of this engine. */
-  readonly tier?: Tier;
+  readonly tier?: Tier | undefined;
 }
 
-const EMITTERS = [emitMatmul] as const;
+const EMITTERS = [
+  emitMatmul,
+  emitElementwiseFamily,
+  emitActivation,
+  emitReduce,
+  emitNorm,
+  emitSoftmax,
+  emitRope,
+  emitAttention,
+  emitAdamW,
+] as const;
 
 /** The bytes of the kernel module of a tier. */
 export function emitKernelModule(tier: Tier, sharedMemory: boolean): Uint8Array<ArrayBuffer> {
@@ -46,5 +82,18 @@ export function createKernels(options: KernelOptions = {}): Kernels {
   const module = new WebAssembly.Module(emitKernelModule(tier, shared));
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const host = new KernelHost(memory, instance.exports);
-  return { tier, memory, ...bindMatmul(host) };
+  const matmul = bindMatmul(host);
+  return {
+    tier,
+    memory,
+    ...matmul,
+    ...bindElementwise(host),
+    ...bindActivation(host),
+    ...bindReduce(host),
+    ...bindNorm(host),
+    ...bindSoftmax(host),
+    ...bindRope(host),
+    ...bindAttention(host, matmul),
+    ...bindAdamW(host),
+  };
 }

@@ -5,7 +5,7 @@
  * - exp: x = n ln 2 + r with |r| <= ln 2 / 2 (two-step Cody-Waite reduction), e^r by a polynomial of degree 6 (minimax of the
  *   relative error, 3.1e-9 before rounding), result 2e^r * 2^(n-1). n comes from adding 1.5 * 2^23, which rounds to an
  *   integer, and n + 126 sits in the low bits of that sum, ready to be shifted into the exponent. Relative error below 2e-7;
- *   results below 2^-126 are 0, above the f32 range infinity.
+ *   results below 2^-125.5 are 0, above the f32 range infinity.
  * - log, for normal positive x only: x = 2^e m, m in [sqrt 1/2, sqrt 2), s = (m - 1)/(m + 1), log m = 2 atanh s by its series
  *   to s^11. Relative error below 2e-7.
  * - erf, tanh: x P(x^2) / Q(x^2), minimax of the relative error by Lawson-weighted least squares on [-3.9, 3.9] and [-9, 9],

@@ -146,3 +146,21 @@ export const size = (maximum: number): fc.Arbitrary<number> =>
 
 /** A seed for `values`. */
 export const valueSeed: fc.Arbitrary<number> = fc.integer({ min: 0, max: 1_000_000 });
+
+/** erf in double precision by its Maclaurin series, or 1 - its asymptotic continued fraction (A&S 7.1.5, 7.1.14). */
+export function errorFunction(x: number): number {
+  const magnitude = Math.abs(x);
+  if (magnitude > 6) return Math.sign(x);
+  if (magnitude < 2.5) {
+    let term = x;
+    let total = x;
+    for (let n = 1; n < 100; n += 1) {
+      term *= (-x * x) / n;
+      total += term / (2 * n + 1);
+    }
+    return (2 / Math.sqrt(Math.PI)) * total;
+  }
+  let fraction = 0;
+  for (let k = 60; k >= 1; k -= 1) fraction = k / 2 / (magnitude + fraction);
+  return Math.sign(x) * (1 - Math.exp(-x * x) / Math.sqrt(Math.PI) / (magnitude + fraction));
+}

@@ -1,0 +1,36 @@
+"""Writes every golden file of the repository: `python oracle/make_all.py`. Under a minute, no network."""
+
+import sys
+
+sys.dont_write_bytecode = True
+
+import chat_template
+import images_files
+import images_processor
+import images_resize
+import images_smart_resize
+import index_tables
+import livr_adapter
+import livr_forward
+import livr_training
+import model_cases
+import operations
+import optimiser
+import tiny_models
+import tokenizer_golden
+
+# Later ones read what earlier ones wrote: models first, the adapter before the training.
+STEPS = (
+    tiny_models, model_cases, index_tables, images_resize, images_smart_resize, images_processor, images_files,
+    tokenizer_golden, chat_template, optimiser, operations, livr_forward, livr_adapter, livr_training,
+)  # fmt: skip
+
+
+def main() -> None:
+    for step in STEPS:
+        print(f"{step.__name__}: {step.__doc__.strip().splitlines()[0]}", flush=True)
+        step.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+/**
+ * A trained model that answers questions about images through its latents, and shows where they looked.
+ *
+ * Conditions for audits: the latents can be left out, and the bottleneck can be put back so that only latents carry image
+ * information. Positions are those of the standard sequence in every condition, so that leaving latents out does not also
+ * move the answer.
+ */
+import { type ImageGenerateRequest, type Processor, Qwen2_5_VL, type ImagePatches, type RasterImage, embedTokens, languageForward, ropeIndex, sequenceOperands, type GridThw } from '@mindseye/qwen-vl';
+import { type Device, type Tensor, compile, mask } from '@mindseye/tensor-core';
+import type { ModelContext } from '@mindseye/qwen-vl';
+import { bottleneckTable, role } from './roles.js';
+import { type LatentSequence, latentSequence } from './sequence.js';
+
+export type AnswerCondition = 'standard' | 'no-latents' | 'bottleneck' | 'bottleneck-no-latents';
+
+export interface Question {
+  readonly question: string;
+  readonly images: readonly RasterImage[];
+  readonly condition?: AnswerCondition;
+  readonly maxNewTokens?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** How much the latents looked at each visual token of an image; the weights of all images add up to 1. */
+export interface AttentionMap {
+  /** Visual tokens across and down. */
+  readonly columns: number;
+  readonly rows: number;
+  /** [rows, columns] */
+  readonly weights: Float32Array;
+}
+
+export interface LatentModelOptions {
+  readonly context: ModelContext;
+  readonly processor: Processor;
+  readonly device: Device;
+  /** Ids of the latent tokens; empty for a model without. */
+  readonly latentIds: readonly number[];
+}
+
+interface Prepared {
+  readonly sequence: LatentSequence;
+  readonly positions: Int32Array;
+  readonly images: readonly ImagePatches[];
+}
+
+export class LatentModel {
+  readonly model: Qwen2_5_VL;
+  readonly processor: Processor;
+  readonly latentIds: readonly number[];
+  readonly #attentions: (operands: ReturnType<typeof sequenceOperands>, visualTokens: Tensor) => Promise<readonly Tensor[]>;
+
+  constructor({ context, processor, device, latentIds }: LatentModelOptions) {
+    this.model = new Qwen2_5_VL(context, device);
+    this.processor = processor;
+    this.latentIds = latentIds;
+    this.#attentions = compile(
+      (operands: ReturnType<typeof sequenceOperands>, visualTokens: Tensor) => {
+        const { inputIds, isVisual, visualIndex, cos, sin } = operands;
+        const inputsEmbeds = embedTokens(context, inputIds, { rows: visualTokens, where: isVisual, index: visualIndex });
+        return languageForward(context, { inputsEmbeds, cos, sin, mask: mask.causal(), outputAttentions: true }).attentions!;
+      },
+      { device, name: 'the attention maps' },
+    );
+  }
+
+  /** The answer to a question about images, decoded greedily. */
+  async answer(question: Question): Promise<string> {
+    const ids: number[] = [];
+    for await (const id of this.model.generate(this.#request(question))) ids.push(id);
+    return this.processor.tokenizer.decode(ids, { skipSpecialTokens: true });
+  }
+
+  /**
+   * Where the latents looked: their attention to the visual tokens, averaged over latents, heads and layers, one map per
+   * image. Without latents, where the last token of the prompt looked.
+   */
+  async attentionMaps({ question, images }: Question): Promise<AttentionMap[]> {
+    const { sequence, positions, images: patches } = this.#prepare(question, images, true);
+    const { config } = this.model.context;
+    const operands = sequenceOperands(config, [{ inputIds: sequence.inputIds, grids: sequence.grids, positions }]);
+    const visualTokens = await this.model.encodeImages(patches);
+    const attentions = await this.#attentions(operands, visualTokens!);
+    const length = sequence.inputIds.length;
+    const latents = [...sequence.roles.keys()].filter((at) => sequence.roles[at] === role.latent);
+    const queries = latents.length > 0 ? latents : [length - 1];
+    const received = new Float64Array(length);
+    for (const layer of attentions) {
+      const weights = await layer.data(this.model.device);
+      for (let head = 0; head < layer.shape[1]!; head++) {
+        for (const query of queries) for (let key = 0; key < length; key++) received[key]! += weights[(head * length + query) * length + key]!;
+      }
+    }
+    return splitByImage(received, sequence, config.visionConfig.spatialMergeSize);
+  }
+
+  #prepare(question: string, images: readonly RasterImage[], withLatents: boolean): Prepared {
+    const { context } = this.model;
+    const { inputIds, vision } = this.processor.ask(question, images, { addGenerationPrompt: true });
+    const patches = vision!.images.map(({ pixelValues, gridThw }) => ({ pixelValues, grid: gridThw }));
+    const grids: GridThw[] = patches.map(({ grid }) => grid);
+    const tokens = { imageTokenId: context.config.imageTokenId, endOfTurnId: this.processor.tokenizer.requireId('<|im_end|>'), latentIds: this.latentIds };
+    const full = latentSequence({ inputIds, grids }, tokens);
+    const { positions } = ropeIndex(full.inputIds, grids, context.config, context.config.visionConfig.spatialMergeSize);
+    return withLatents ? { sequence: full, positions, images: patches } : { ...withoutLatents(full, positions), images: patches };
+  }
+
+  #request({ question, images, condition = 'standard', maxNewTokens = 16, signal }: Question): ImageGenerateRequest {
+    const { sequence, positions, images: patches } = this.#prepare(question, images, !condition.endsWith('no-latents'));
+    return {
+      row: { inputIds: sequence.inputIds, positions },
+      images: patches,
+      maxNewTokens,
+      ...(condition.startsWith('bottleneck') && { roles: { prompt: sequence.roles, generated: role.answer, table: bottleneckTable } }),
+      ...(signal && { signal }),
+    };
+  }
+}
+
+/** A sequence with its latents taken out and every other token at the position it had. */
+function withoutLatents({ inputIds, roles, labels, grids }: LatentSequence, positions: Int32Array): { readonly sequence: LatentSequence; readonly positions: Int32Array } {
+  const length = inputIds.length;
+  const kept = (_value: number, at: number): boolean => roles[at % length] !== role.latent;
+  return {
+    sequence: { inputIds: inputIds.filter(kept), roles: roles.filter(kept), labels: labels.filter(kept), grids },
+    positions: positions.filter(kept),
+  };
+}
+
+function splitByImage(received: Float64Array, { roles, grids }: LatentSequence, merge: number): AttentionMap[] {
+  const visual = [...received].filter((_, at) => roles[at] === role.image);
+  const total = visual.reduce((sum, value) => sum + value, 0) || 1;
+  let at = 0;
+  return grids.map(([frames, height, width]) => {
+    const [rows, columns] = [height / merge, width / merge];
+    const weights = new Float32Array(rows * columns);
+    for (let unit = 0; unit < frames * rows * columns; unit++) weights[unit % (rows * columns)]! += visual[at++]! / total;
+    return { rows, columns, weights };
+  });
+}

@@ -1,0 +1,24 @@
+/** The contract of a kernel: which applications of an op it takes, and the dispatches that compute one. */
+import type { DType, TensorSpec } from '@mindseye/tensor-core';
+import type { Dispatch } from '../wgsl/dispatch.js';
+
+export interface KernelCall<Attributes = object> {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly attributes: Attributes;
+}
+
+export interface Kernel<Attributes = object> {
+  /** False for dtypes or attributes that the shader does not handle. */
+  accepts(inputs: readonly TensorSpec[], attributes: Attributes): boolean;
+  /** Run in order; each sees the writes of those before it. A dispatch of no workgroups is left out. */
+  lower(call: KernelCall<Attributes>): readonly Dispatch[];
+}
+
+/** An op that moves no bytes: its output is its input under another shape. */
+export const renaming = 'renaming';
+
+/** f16 and bf16 only travel and are cast. */
+export const isArithmetic = (dtype: DType): boolean => dtype === 'f32' || dtype === 'i32' || dtype === 'u32';
+
+export const allF32 = (inputs: readonly TensorSpec[]): boolean => inputs.every(({ dtype }) => dtype === 'f32');

@@ -1,0 +1,27 @@
+/** Every kernel, by the name of the op it computes. Fused ops that are not here run through their decompositions. */
+import { copyKernels } from './copy.js';
+import { elementwiseKernels } from './elementwise.js';
+import { type Kernel, renaming } from './kernel.js';
+import { matmulKernels } from './matmul.js';
+import { randomKernels } from './random.js';
+import { reduceKernels } from './reduce.js';
+import { rowKernels } from './rows.js';
+
+const kernels: ReadonlyMap<string, Kernel | typeof renaming> = new Map(
+  Object.entries({
+    reshape: renaming,
+    stopGradient: renaming,
+    barrier: renaming,
+    ...elementwiseKernels,
+    ...copyKernels,
+    ...reduceKernels,
+    ...rowKernels,
+    ...matmulKernels,
+    ...randomKernels,
+  } as const),
+);
+
+export const kernelOf = (name: string): Kernel | typeof renaming | undefined => kernels.get(name);
+
+/** Names of the ops this device computes without decomposition. */
+export const kernelNames: readonly string[] = [...kernels.keys()];
