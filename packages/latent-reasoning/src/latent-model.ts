@@ -5,9 +5,22 @@
  * information. Positions are those of the standard sequence in every condition, so that leaving latents out does not also
  * move the answer.
  */
-import { type ImageGenerateRequest, type Processor, Qwen2_5_VL, type ImagePatches, type RasterImage, embedTokens, languageForward, ropeIndex, sequenceOperands, type GridThw } from '@mindseye/qwen-vl';
+import {
+  type GridThw,
+  type ImageGenerateRequest,
+  type ImagePatches,
+  type ModelContext,
+  type Processor,
+  Qwen2_5_VL,
+  type RasterImage,
+  type SequenceOperands,
+  embedTokens,
+  imagePatches,
+  languageForward,
+  ropeIndex,
+  sequenceOperands,
+} from '@mindseye/qwen-vl';
 import { type Device, type Tensor, compile, mask } from '@mindseye/tensor-core';
-import type { ModelContext } from '@mindseye/qwen-vl';
 import { bottleneckTable, role } from './roles.js';
 import { type LatentSequence, latentSequence } from './sequence.js';
 
@@ -48,14 +61,14 @@ export class LatentModel {
   readonly model: Qwen2_5_VL;
   readonly processor: Processor;
   readonly latentIds: readonly number[];
-  readonly #attentions: (operands: ReturnType<typeof sequenceOperands>, visualTokens: Tensor) => Promise<readonly Tensor[]>;
+  readonly #attentions: (operands: SequenceOperands, visualTokens: Tensor) => Promise<readonly Tensor[]>;
 
   constructor({ context, processor, device, latentIds }: LatentModelOptions) {
     this.model = new Qwen2_5_VL(context, device);
     this.processor = processor;
     this.latentIds = latentIds;
     this.#attentions = compile(
-      (operands: ReturnType<typeof sequenceOperands>, visualTokens: Tensor) => {
+      (operands: SequenceOperands, visualTokens: Tensor) => {
         const { inputIds, isVisual, visualIndex, cos, sin } = operands;
         const inputsEmbeds = embedTokens(context, inputIds, { rows: visualTokens, where: isVisual, index: visualIndex });
         return languageForward(context, { inputsEmbeds, cos, sin, mask: mask.causal(), outputAttentions: true }).attentions!;
@@ -97,7 +110,7 @@ export class LatentModel {
   #prepare(question: string, images: readonly RasterImage[], withLatents: boolean): Prepared {
     const { context } = this.model;
     const { inputIds, vision } = this.processor.ask(question, images, { addGenerationPrompt: true });
-    const patches = vision!.images.map(({ pixelValues, gridThw }) => ({ pixelValues, grid: gridThw }));
+    const patches = imagePatches(vision!);
     const grids: GridThw[] = patches.map(({ grid }) => grid);
     const tokens = { imageTokenId: context.config.imageTokenId, endOfTurnId: this.processor.tokenizer.requireId('<|im_end|>'), latentIds: this.latentIds };
     const full = latentSequence({ inputIds, grids }, tokens);

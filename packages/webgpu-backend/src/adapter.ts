@@ -11,14 +11,12 @@ export interface OpenedAdapter {
 /** @throws WebGpuError `no-adapter` when there is no WebGPU or no adapter. */
 export async function openAdapter({ powerPreference, adapter: name }: AdapterOptions): Promise<OpenedAdapter> {
   const api = await nativeGpu(name === undefined ? [] : [`adapter=${name}`]);
-  const adapter = await api.requestAdapter(powerPreference ? { powerPreference } : {});
-  if (!adapter) {
-    const which = name === undefined ? 'WebGPU found no adapter' : `WebGPU found no adapter named like "${name}"`;
-    throw new WebGpuError(
-      'no-adapter',
-      `${which}: install a GPU driver (on Linux a Vulkan driver and libvulkan.so.1), or run on the CPU device instead`,
-    );
-  }
+  const which = name === undefined ? 'WebGPU found no adapter' : `WebGPU found no adapter named like "${name}"`;
+  const cure = 'install a GPU driver (on Linux a Vulkan driver and libvulkan.so.1), or run on the CPU device instead';
+  const adapter = await api.requestAdapter(powerPreference ? { powerPreference } : {}).catch((cause: unknown) => {
+    throw new WebGpuError('no-adapter', `${which} (${oneLine(cause)}): ${cure}`, { cause });
+  });
+  if (!adapter) throw new WebGpuError('no-adapter', `${which}: ${cure}`);
   const limits = Object.fromEntries(limitNames.map((limit) => [limit, adapter.limits[limit]]));
   const gpu = await adapter.requestDevice({ requiredLimits: limits }).catch((cause: unknown) => {
     throw new WebGpuError('no-adapter', `the adapter "${adapter.info.description}" gave no device`, { cause });
@@ -36,3 +34,6 @@ export async function openAdapter({ powerPreference, adapter: name }: AdapterOpt
     },
   };
 }
+
+const oneLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).trim().replaceAll(/\s+/g, ' ');

@@ -84,7 +84,7 @@ export function createDevice(gpu: GPUDevice, adapter: AdapterReport, profile: Pr
     },
     supports(op, inputs, attributes) {
       const kernel = kernelOf(op.name);
-      return kernel !== undefined && (kernel === renaming || kernel.accepts(inputs, attributes));
+      return kernel !== undefined && (kernel === renaming || kernel.accepts(inputs, attributes, limits.maxStorageBuffersPerShaderStage));
     },
     upload(data: HostArray, spec: TensorSpec): DeviceBuffer {
       throwIfFailed();

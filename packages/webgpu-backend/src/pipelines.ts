@@ -28,13 +28,14 @@ export class PipelineCache {
     return this.#pipelines.size;
   }
 
-  pipelineOf({ source, bindings }: Dispatch): Pipeline {
+  pipelineOf({ name: label, source, bindings }: Dispatch): Pipeline {
     let known = this.#pipelines.get(source);
     if (!known) {
       const layout = this.#layoutOf(bindings);
       const pipeline = this.#gpu.createComputePipeline({
+        label,
         layout: this.#gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module: this.#gpu.createShaderModule({ code: source }), entryPoint: 'main' },
+        compute: { module: this.#gpu.createShaderModule({ label, code: source }), entryPoint: 'main' },
       });
       known = { pipeline, layout };
       this.#pipelines.set(source, known);

@@ -32,8 +32,8 @@ function specialTokenIds(
   };
 }
 
-/** BPE tokens of the tiny tokenizer; its 22 special tokens follow, and rows 470 to 511 are free for new tokens. */
-export const TINY_BPE_VOCABULARY_SIZE = 448;
+/** BPE tokens of the tiny tokenizer; its 22 special tokens follow, and rows 406 to 511 are free for new tokens. */
+export const TINY_BPE_VOCABULARY_SIZE = 384;
 
 /**
  * The tiny model: 2 x 2 merged patches, partial windows, full and windowed blocks, grouped heads and tied embeddings, so

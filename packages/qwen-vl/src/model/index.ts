@@ -1,7 +1,7 @@
 export type { LinearHook, ModelContext, TokenRows, Weights } from './context.js';
 export { type EmbeddingOverride, type KeyValueCache, type LanguageInputs, type LanguageOutputs, embedTokens, headForward, languageForward } from './language.js';
 export { canonicalName, languageLinearNames, parameterShapes, type ParameterShapes } from './parameters.js';
-export { type ImageGenerateRequest, type ImagePatches, Qwen2_5_VL } from './qwen2-5-vl.js';
+export { type ImageGenerateRequest, type ImagePatches, Qwen2_5_VL, imagePatches } from './qwen2-5-vl.js';
 export { type GridThw, type RopeIndex, ropeIndex } from './rope-index.js';
 export { type SequenceOperands, type SequenceRow, sequenceOperands, visualTokens } from './sequence.js';
 export { type VisionOperands, type VisionOutputs, visionForward, visionOperands } from './vision.js';

@@ -5,6 +5,7 @@
  */
 import { type Device, type Tensor, compile, concat, reshape, tensor } from '@mindseye/tensor-core';
 import { type GenerateRequest, type Generator, createGenerator } from '../generate/generate.js';
+import type { ProcessedImages } from '../processor/image-processor.js';
 import type { ModelContext } from './context.js';
 import type { GridThw } from './rope-index.js';
 import type { SequenceRow } from './sequence.js';
@@ -14,6 +15,17 @@ import { type VisionOperands, visionForward, visionOperands } from './vision.js'
 export interface ImagePatches {
   readonly pixelValues: Float32Array;
   readonly grid: GridThw;
+}
+
+/** The images of a processor's result, one by one. Views, not copies. */
+export function imagePatches({ pixelValues, patchDimension, imageGridThw }: ProcessedImages): ImagePatches[] {
+  let start = 0;
+  return imageGridThw.map((grid) => {
+    const end = start + grid[0] * grid[1] * grid[2] * patchDimension;
+    const patches = { pixelValues: pixelValues.subarray(start, end), grid };
+    start = end;
+    return patches;
+  });
 }
 
 export interface ImageGenerateRequest extends Omit<GenerateRequest, 'row' | 'visualTokens'> {

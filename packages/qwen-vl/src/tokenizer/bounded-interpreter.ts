@@ -9,10 +9,12 @@
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 
 const MAX_TEMPLATE_LENGTH = 2 ** 18;
+/** The library's lexer takes quadratic time over a run of whitespace; real templates indent by tens. */
+const MAX_WHITESPACE_RUN = 1000;
 const MAX_STEPS = 1_000_000;
-const MAX_RANGE = 100_000;
+const MAX_RANGE = 10_000;
 /** Largest string or list a template may build. */
-const MAX_SIZE = 2 ** 24;
+const MAX_SIZE = 2 ** 22;
 
 /** The parts of the library that are used; its published types do not resolve in strict module resolution. */
 interface TemplateEnvironment {
@@ -71,6 +73,9 @@ const GLOBALS: Readonly<Record<string, unknown>> = {
 export function parseTemplate(template: string): unknown {
   if (template.length > MAX_TEMPLATE_LENGTH) {
     throw new TemplateLimitError(`it has ${template.length} characters, more than ${MAX_TEMPLATE_LENGTH}`);
+  }
+  if (template.split(/\S/).some((run) => run.length > MAX_WHITESPACE_RUN)) {
+    throw new TemplateLimitError(`it has a run of more than ${MAX_WHITESPACE_RUN} whitespace characters`);
   }
   // transformers compiles chat templates with these two settings.
   return parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));

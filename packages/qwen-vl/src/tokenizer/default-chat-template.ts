@@ -12,7 +12,7 @@
  */
 export const DEFAULT_CHAT_TEMPLATE: string = [
   '{%- set seen = namespace(images=0, videos=0) -%}',
-  "{%- if messages | length == 0 or messages[0].role != 'system' -%}",
+  "{%- if messages and messages[0].role != 'system' -%}",
   "{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}",
   '{%- endif -%}',
   '{%- for message in messages -%}',

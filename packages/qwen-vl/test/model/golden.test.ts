@@ -6,7 +6,7 @@ import { type GridThw, ropeIndex } from '../../src/model/rope-index.js';
 import { sequenceOperands } from '../../src/model/sequence.js';
 import { visionForward, visionOperands } from '../../src/model/vision.js';
 import { visionLayout } from '../../src/model/window-index.js';
-import { type GoldenCase, cases, largestDifference, models, readJson, readModel, readTensors } from '../support/golden.js';
+import { type GoldenCase, cases, largestDifference, models, readJson, readModel, readTensors } from './golden-model.js';
 
 const device = createReferenceDevice();
 const tolerance = 1e-4;

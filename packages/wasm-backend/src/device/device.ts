@@ -9,7 +9,8 @@ import type { Device, DeviceBuffer, Executable, HostArray, HostTensor, MemoryRep
 import { byteSizeOf, hostView, sizeOf } from '@mindseye/tensor-core';
 import { type Kernels, type Tier, createKernels } from '../kernels/index.js';
 import { Heap } from './heap.js';
-import { type KernelOperand, kernelFor } from './kernel-table.js';
+import type { KernelOperand } from './kernel-row.js';
+import { kernelFor } from './kernel-table.js';
 
 class WasmBuffer implements DeviceBuffer {
   readonly pointer: number;
@@ -58,7 +59,8 @@ export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
         arena.reserve(plan.arena.byteLength);
         const pointers = plan.arena.offsets.map((offset) => (offset === undefined ? 0 : arena.pointer + offset));
         plan.inputs.forEach((value, i) => (pointers[value] = (inputs[i] as WasmBuffer).pointer));
-        for (const step of steps) step(pointers);
+        const memo = new Map<string, Uint8Array>();
+        for (const step of steps) step(pointers, memo);
         const donors = new Map(plan.donations.map(({ input, output }) => [output, inputs[input] as WasmBuffer]));
         // Donated outputs are written last: until then a donor may still be an output itself.
         const order = plan.outputs.map((_, i) => i).sort((a, b) => Number(donors.has(a)) - Number(donors.has(b)));
@@ -75,13 +77,13 @@ export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
     };
   };
 
-  const prepare = ({ op, inputs, outputs, attributes }: PlanStep, plan: Plan): ((pointers: readonly number[]) => void) => {
+  const prepare = ({ op, inputs, outputs, attributes }: PlanStep, plan: Plan): ((pointers: readonly number[], memo: Map<string, Uint8Array>) => void) => {
     const specs = (values: readonly number[]): TensorSpec[] => values.map((value) => plan.values[value]!);
     const operands = (values: readonly number[], pointers: readonly number[]): KernelOperand[] => values.map((value) => ({ ...plan.values[value]!, pointer: pointers[value]! }));
     const kernel = kernelFor(op, specs(inputs), specs(outputs), attributes);
     if (kernel) {
-      return (pointers) => {
-        kernel({ kernels, inputs: operands(inputs, pointers), outputs: operands(outputs, pointers), attributes, scratch: (byteLength) => scratch.reserve(byteLength) });
+      return (pointers, memo) => {
+        kernel({ kernels, memo, inputs: operands(inputs, pointers), outputs: operands(outputs, pointers), attributes, scratch: (byteLength) => scratch.reserve(byteLength) });
       };
     }
     const views = (values: readonly number[], pointers: readonly number[]): HostTensor[] => values.map((value) => ({ ...plan.values[value]!, data: view(plan.values[value]!, pointers[value]!) }));

@@ -74,16 +74,12 @@ export function bindAdamW(host: KernelHost): AdamWKernels {
         host.checkRange(`adamwStep ${name}`, pointer, count);
       }
       const { learningRate, beta1, beta2, epsilon, weightDecay, correction1, correction2 } = operands;
-      run(
-        ...[newParameter, newFirstMoment, newSecondMoment],
-        ...[parameter, gradient, firstMoment, secondMoment],
-        1 - learningRate * weightDecay,
-        ...[beta1, 1 - beta1, beta2, 1 - beta2],
-        learningRate / correction1,
-        1 / Math.sqrt(correction2),
-        epsilon,
-        count,
-      );
+      const decay = 1 - learningRate * weightDecay;
+      const stepSize = learningRate / correction1;
+      const rootCorrection = 1 / Math.sqrt(correction2);
+      const factors = [decay, beta1, 1 - beta1, beta2, 1 - beta2, stepSize, rootCorrection, epsilon];
+      const pointers = [newParameter, newFirstMoment, newSecondMoment, parameter, gradient, firstMoment, secondMoment];
+      run(...pointers, ...factors, count);
     },
   };
 }

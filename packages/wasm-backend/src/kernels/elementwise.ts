@@ -67,7 +67,9 @@ export function emitElementwise(context: KernelContext, definition: ElementwiseD
   context.module.function({ name, parameters, result: 'void', exported: true }, (f, p) => {
     const locals = Object.values(p) as readonly Local[];
     const cursors = locals.slice(0, outputs + inputs) as readonly Local<'i32'>[];
-    const factors = locals.slice(outputs + inputs, -1).map((local) => f.let('factor', f32x4.splat(local as Local<'f32'>)));
+    const factors = locals
+      .slice(outputs + inputs, -1)
+      .map((local) => f.let('factor', f32x4.splat(local as Local<'f32'>)));
     const compute = definition.prepare(f, context.arithmetic, factors);
     forEachVector(f, { cursors, count: p.count, unroll: UNROLL[definition.unroll] }, (lanes) => {
       const values = compute(cursors.slice(outputs).map((cursor) => f.let('value', lanes.load(cursor))));
@@ -81,7 +83,10 @@ export function emitElementwise(context: KernelContext, definition: ElementwiseD
 type One = readonly [Local<'v128'>];
 type Two = readonly [Local<'v128'>, Local<'v128'>];
 
-const binary = (name: string, op: (a: Local<'v128'>, b: Local<'v128'>) => Expression<'v128'>): ElementwiseDefinition => ({
+const binary = (
+  name: string,
+  op: (a: Local<'v128'>, b: Local<'v128'>) => Expression<'v128'>,
+): ElementwiseDefinition => ({
   name,
   inputs: 2,
   unroll: 'short',
@@ -122,7 +127,9 @@ const DEFINITIONS: readonly ElementwiseDefinition[] = [
     inputs: 1,
     scalars: 1,
     unroll: 'short',
-    prepare: (_f, _arithmetic, factors) => (values) => [f32x4.mul(values[0] as Local<'v128'>, factors[0] as Local<'v128'>)],
+    prepare: (_f, _arithmetic, factors) => (values) => [
+      f32x4.mul(values[0] as Local<'v128'>, factors[0] as Local<'v128'>),
+    ],
   },
   {
     name: 'addScaled',

@@ -68,6 +68,7 @@ export class KernelHost {
   checkMatrix(kernel: string, operands: Readonly<Record<string, number>>, rows: number, columns: number): void {
     this.checkSize(`${kernel} rows`, rows);
     this.checkSize(`${kernel} columns`, columns);
-    for (const [name, pointer] of Object.entries(operands)) this.checkRange(`${kernel} ${name}`, pointer, rows * columns);
+    for (const [name, pointer] of Object.entries(operands))
+      this.checkRange(`${kernel} ${name}`, pointer, rows * columns);
   }
 }

@@ -1,6 +1,7 @@
 export type { ActivationKernels, SwigluBackwardArguments } from './activation.js';
 export type { AdamWArguments, AdamWKernels } from './adamw.js';
 export type { AttentionArguments, AttentionBackwardArguments, AttentionKernels } from './attention.js';
+export type { CrossEntropyArguments, CrossEntropyBackwardArguments, CrossEntropyKernels } from './cross-entropy.js';
 export type { BinaryKernel, ElementwiseKernels, UnaryKernel } from './elementwise.js';
 export { createKernels, emitKernelModule } from './kernels.js';
 export type { KernelOptions, Kernels } from './kernels.js';
@@ -8,6 +9,6 @@ export type { MatmulArguments, MatmulKernels } from './matmul/matmul.js';
 export type { LayerNormArguments, NormKernels, RmsNormArguments, RmsNormBackwardArguments } from './norm.js';
 export type { ReduceKernels } from './reduce.js';
 export type { RopeArguments, RopeKernels } from './rope.js';
-export type { CrossEntropyArguments, CrossEntropyBackwardArguments, SoftmaxKernels } from './softmax.js';
+export type { SoftmaxKernels } from './softmax.js';
 export { probeTier, supportsTier } from './tier.js';
 export type { Tier } from './tier.js';

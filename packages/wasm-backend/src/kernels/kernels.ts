@@ -7,8 +7,11 @@ import { bindActivation, emitActivation } from './activation.js';
 import type { ActivationKernels } from './activation.js';
 import { bindAdamW, emitAdamW } from './adamw.js';
 import type { AdamWKernels } from './adamw.js';
-import { bindAttention, emitAttention } from './attention.js';
+import { emitAttentionRows } from './attention-rows.js';
+import { bindAttention } from './attention.js';
 import type { AttentionKernels } from './attention.js';
+import { bindCrossEntropy, emitCrossEntropy } from './cross-entropy.js';
+import type { CrossEntropyKernels } from './cross-entropy.js';
 import { bindElementwise, emitElementwiseFamily } from './elementwise.js';
 import type { ElementwiseKernels } from './elementwise.js';
 import { KernelHost } from './host.js';
@@ -31,6 +34,7 @@ export interface Kernels
     ActivationKernels,
     AdamWKernels,
     AttentionKernels,
+    CrossEntropyKernels,
     ElementwiseKernels,
     MatmulKernels,
     NormKernels,
@@ -57,7 +61,8 @@ const EMITTERS = [
   emitNorm,
   emitSoftmax,
   emitRope,
-  emitAttention,
+  emitCrossEntropy,
+  emitAttentionRows,
   emitAdamW,
 ] as const;
 
@@ -75,7 +80,9 @@ export function emitKernelModule(tier: Tier, sharedMemory: boolean): Uint8Array<
 export function createKernels(options: KernelOptions = {}): Kernels {
   const tier = options.tier ?? probeTier();
   if (options.tier && !supportsTier(options.tier)) {
-    throw new Error(`wasm-backend: this JavaScript engine lacks the tier "${tier}"; leave the option out to have one chosen`);
+    throw new Error(
+      `wasm-backend: this JavaScript engine lacks the tier "${tier}"; leave the option out to have one chosen`,
+    );
   }
   const memory = options.memory ?? new WebAssembly.Memory({ initial: 1, maximum: 65_536 });
   const shared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
@@ -92,6 +99,7 @@ export function createKernels(options: KernelOptions = {}): Kernels {
     ...bindReduce(host),
     ...bindNorm(host),
     ...bindSoftmax(host),
+    ...bindCrossEntropy(host),
     ...bindRope(host),
     ...bindAttention(host, matmul),
     ...bindAdamW(host),

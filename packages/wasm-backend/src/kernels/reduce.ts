@@ -33,7 +33,12 @@ export function emitReduce(context: KernelContext): void {
 }
 
 function emitSumOfSquares({ module }: KernelContext): void {
-  const signature = { name: 'sumOfSquares', parameters: { x: 'i32', count: 'i32' }, result: 'f64', exported: true } as const;
+  const signature = {
+    name: 'sumOfSquares',
+    parameters: { x: 'i32', count: 'i32' },
+    result: 'f64',
+    exported: true,
+  } as const;
   module.function(signature, (f, p) => {
     const low = Array.from({ length: UNROLL }, (_, i) => f.local('v128', `low${i}`));
     const high = Array.from({ length: UNROLL }, (_, i) => f.local('v128', `high${i}`));

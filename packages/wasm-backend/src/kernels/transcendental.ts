@@ -97,7 +97,11 @@ export const emitLogOfNormal: VectorFunctionEmitter = (f, arithmetic) => {
 };
 
 /** x P(x^2) / Q(x^2) inside [-limit, limit], the sign of x beyond. */
-function emitOddRational(limit: number, numerator: readonly number[], denominator: readonly number[]): VectorFunctionEmitter {
+function emitOddRational(
+  limit: number,
+  numerator: readonly number[],
+  denominator: readonly number[],
+): VectorFunctionEmitter {
   return (f, arithmetic) => {
     const one = vectorConstant(f, 'one', 1);
     const bound = vectorConstant(f, 'bound', limit);

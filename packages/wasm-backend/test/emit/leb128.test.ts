@@ -12,9 +12,16 @@ function decode(bytes: readonly number[], signed: boolean): number {
 }
 
 test('bytes decode to the value, with continuation bits on all but the last', () => {
-  const wellFormed = (bytes: readonly number[]): boolean => bytes.every((byte, i) => byte >= 0 && byte < 256 && byte > 0x7f === i < bytes.length - 1);
-  const unsigned = fc.oneof(fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.constantFrom(0, 63, 64, 127, 128, 16_383, 16_384, 2 ** 31, 2 ** 32 - 1));
-  const signed = fc.oneof(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), fc.constantFrom(0, -1, 63, 64, -64, -65, 127, -128, -(2 ** 31), 2 ** 31 - 1));
+  const wellFormed = (bytes: readonly number[]): boolean =>
+    bytes.every((byte, i) => byte >= 0 && byte < 256 && byte > 0x7f === i < bytes.length - 1);
+  const unsigned = fc.oneof(
+    fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    fc.constantFrom(0, 63, 64, 127, 128, 16_383, 16_384, 2 ** 31, 2 ** 32 - 1),
+  );
+  const signed = fc.oneof(
+    fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+    fc.constantFrom(0, -1, 63, 64, -64, -65, 127, -128, -(2 ** 31), 2 ** 31 - 1),
+  );
   fc.assert(
     fc.property(unsigned, signed, (u, s) => {
       const [ofU, ofS] = [unsignedLeb128(u), signedLeb128(s)];

@@ -70,8 +70,14 @@ describe('control flow', () => {
 describe('calls', () => {
   test('direct calls, with and without a result', () => {
     const module = new ModuleBuilder();
-    const square = module.function({ name: 'square', parameters: { x: 'f32' }, result: 'f32', exported: false }, (f, { x }) => f.return(f32.mul(x, x)));
-    const store = module.function({ name: 'store', parameters: { at: 'i32', x: 'f32' }, result: 'void', exported: false }, (f, { at, x }) => f.do(f32.store(at, x)));
+    const square = module.function(
+      { name: 'square', parameters: { x: 'f32' }, result: 'f32', exported: false },
+      (f, { x }) => f.return(f32.mul(x, x)),
+    );
+    const store = module.function(
+      { name: 'store', parameters: { at: 'i32', x: 'f32' }, result: 'void', exported: false },
+      (f, { at, x }) => f.do(f32.store(at, x)),
+    );
     module.function({ name: 'run', parameters: { x: 'f32' }, result: 'f32', exported: true }, (f, { x }) => {
       f.callVoid(store, 8, f.call(square, x));
       f.return(f32.load(8));
@@ -84,7 +90,10 @@ describe('calls', () => {
   test('indirect calls through the table', () => {
     const module = new ModuleBuilder();
     const writers = [10, 20, 30].map((value) =>
-      module.function({ name: `write${value}`, parameters: { at: 'i32' }, result: 'void', exported: false }, (f, { at }) => f.do(i32.store(at, value))),
+      module.function(
+        { name: `write${value}`, parameters: { at: 'i32' }, result: 'void', exported: false },
+        (f, { at }) => f.do(i32.store(at, value)),
+      ),
     );
     expect(module.table(writers.slice(0, 1))).toBe(0);
     expect(module.table(writers.slice(1))).toBe(1);
@@ -99,8 +108,12 @@ describe('calls', () => {
 
   test('wrong arguments are refused while writing', () => {
     const module = new ModuleBuilder();
-    const target = module.function({ name: 'target', parameters: { x: 'f32' }, result: 'void', exported: false }, () => {});
-    const write = (body: Parameters<typeof module.function>[1]): void => void module.function({ name: 'run', parameters: {}, result: 'void', exported: true }, body);
+    const target = module.function(
+      { name: 'target', parameters: { x: 'f32' }, result: 'void', exported: false },
+      () => {},
+    );
+    const write = (body: Parameters<typeof module.function>[1]): void =>
+      void module.function({ name: 'run', parameters: {}, result: 'void', exported: true }, body);
     expect(() => write((f) => f.callVoid(target))).toThrow('run: target takes 1 arguments, got 0');
     expect(() => write((f) => f.callVoid(target, i32.const(1)))).toThrow('run: argument 0 of target is f32, got i32');
   });
@@ -109,7 +122,13 @@ describe('calls', () => {
 describe('module', () => {
   test('locals of all types start as zero, in any order of declaration', () => {
     const { run } = build({ x: 'f32' }, 'f32', (f, { x }) => {
-      const [a, , b] = [f.local('f32', 'a'), f.local('v128', 'v'), f.local('f32', 'b'), f.local('i32', 'i'), f.local('f64', 'd')];
+      const [a, , b] = [
+        f.local('f32', 'a'),
+        f.local('v128', 'v'),
+        f.local('f32', 'b'),
+        f.local('i32', 'i'),
+        f.local('f64', 'd'),
+      ];
       const sum = f.let('sum', f32.add(a, b));
       f.return(f32.add(sum, x));
     });
@@ -140,14 +159,17 @@ describe('module', () => {
 
   test('two exports of one name are refused', () => {
     const module = new ModuleBuilder();
-    const add = (): void => void module.function({ name: 'run', parameters: {}, result: 'void', exported: true }, () => {});
+    const add = (): void =>
+      void module.function({ name: 'run', parameters: {}, result: 'void', exported: true }, () => {});
     add();
     expect(add).toThrow(/already has an export "run"/);
   });
 
   test('constants keep their bits through LEB128', () => {
     for (const value of [0, 63, 64, -64, -65, 8191, 8192, 2 ** 31 - 1, -(2 ** 31)]) {
-      expect(build({}, 'i32', (f) => f.return({ type: 'i32', code: [0x41, ...signedLeb128(value)] })).run()).toBe(value);
+      expect(build({}, 'i32', (f) => f.return({ type: 'i32', code: [0x41, ...signedLeb128(value)] })).run()).toBe(
+        value,
+      );
     }
   });
 });

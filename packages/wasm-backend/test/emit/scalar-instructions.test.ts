@@ -54,7 +54,21 @@ describe('i32', () => {
   });
 });
 
-const FLOAT_BINARY = ['add', 'sub', 'mul', 'div', 'min', 'max', 'copysign', 'eq', 'ne', 'lt', 'gt', 'le', 'ge'] as const;
+const FLOAT_BINARY = [
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'min',
+  'max',
+  'copysign',
+  'eq',
+  'ne',
+  'lt',
+  'gt',
+  'le',
+  'ge',
+] as const;
 
 const isNegative = (x: number): boolean => x < 0 || Object.is(x, -0);
 const FLOAT_BINARY_REFERENCE: Readonly<Record<(typeof FLOAT_BINARY)[number], (a: number, b: number) => number>> = {
@@ -82,7 +96,9 @@ describe.each([
   test.each(FLOAT_BINARY)('%s', (name) => {
     const instruction = instructions[name] as BinaryOf<typeof type>;
     const isComparison = instruction(0, 0).type === 'i32';
-    const { run } = build({ a: type, b: type }, isComparison ? 'i32' : type, (f, { a, b }) => f.return(instruction(a, b)));
+    const { run } = build({ a: type, b: type }, isComparison ? 'i32' : type, (f, { a, b }) =>
+      f.return(instruction(a, b)),
+    );
     for (const a of FLOATS.map(round)) {
       // The sign of NaN is not observable in JavaScript, so copysign with NaN is left out.
       for (const b of FLOATS.map(round)) {
@@ -101,13 +117,23 @@ describe.each([
   test('constants, also as plain numbers', () => {
     for (const x of FLOATS.map(round)) {
       expect(build({}, type, (f) => f.return(instructions.const(x))).run()).toBe(x);
-      expect(build({}, type, (f) => f.return((instructions.add as BinaryOf<typeof type>)(x, 1))).run()).toBe(round(x + 1));
+      expect(build({}, type, (f) => f.return((instructions.add as BinaryOf<typeof type>)(x, 1))).run()).toBe(
+        round(x + 1),
+      );
     }
   });
 
   test('load and store with an offset', () => {
     const { run, memory: heap } = build({ at: 'i32', x: type }, type, (f, { at, x }) => {
-      f.do((instructions.store as (address: Operand<'i32'>, value: Expression, offset?: number) => ReturnType<typeof f32.store>)(at, x, 16));
+      f.do(
+        (
+          instructions.store as (
+            address: Operand<'i32'>,
+            value: Expression,
+            offset?: number,
+          ) => ReturnType<typeof f32.store>
+        )(at, x, 16),
+      );
       f.return(instructions.load(at, 16));
     });
     expect(run(8, 1.25)).toBe(1.25);

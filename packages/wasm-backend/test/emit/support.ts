@@ -9,7 +9,10 @@ export interface Runnable {
 }
 
 /** Instantiates a finished module on a memory of one page. */
-export function instantiate(module: ModuleBuilder): { exports: Record<string, (...values: number[]) => number>; memory: WebAssembly.Memory } {
+export function instantiate(module: ModuleBuilder): {
+  exports: Record<string, (...values: number[]) => number>;
+  memory: WebAssembly.Memory;
+} {
   const memory = new WebAssembly.Memory({ initial: 1 });
   const instance = new WebAssembly.Instance(new WebAssembly.Module(module.encode()), { env: { memory } });
   return { exports: instance.exports as Record<string, (...values: number[]) => number>, memory };

@@ -6,11 +6,16 @@ import { build } from './support.js';
 type Vector = Operand<'v128'>;
 
 /** Runs an instruction on three vectors (as 16 bytes each) and returns the 16 bytes of its result. */
-function evaluate(operands: readonly ArrayBufferView[], instruction: (a: Vector, b: Vector, c: Vector) => Expression<'v128'>): DataView {
+function evaluate(
+  operands: readonly ArrayBufferView[],
+  instruction: (a: Vector, b: Vector, c: Vector) => Expression<'v128'>,
+): DataView {
   const { run, memory } = build({}, 'void', (f) => {
     f.do(v128.store(48, instruction(v128.load(0), v128.load(0, 16), v128.load(32))));
   });
-  operands.forEach((operand, i) => new Uint8Array(memory.buffer, 16 * i, 16).set(new Uint8Array(operand.buffer, operand.byteOffset, 16)));
+  operands.forEach((operand, i) =>
+    new Uint8Array(memory.buffer, 16 * i, 16).set(new Uint8Array(operand.buffer, operand.byteOffset, 16)),
+  );
   run();
   return new DataView(memory.buffer, 48, 16);
 }
@@ -22,7 +27,8 @@ const integers = (view: DataView): number[] => [0, 4, 8, 12].map((at) => view.ge
 const A = Float32Array.of(1.5, -2, 0, 1e20);
 const B = Float32Array.of(-0.5, 3, -0, 1e20);
 const C = Float32Array.of(0.1, 0.2, 0.3, -1);
-const lanes = <T>(of: (a: number, b: number, c: number) => T): T[] => [0, 1, 2, 3].map((i) => of(A[i] as number, B[i] as number, C[i] as number));
+const lanes = <T>(of: (a: number, b: number, c: number) => T): T[] =>
+  [0, 1, 2, 3].map((i) => of(A[i] as number, B[i] as number, C[i] as number));
 
 describe('f32x4', () => {
   test.each([
@@ -81,10 +87,17 @@ describe('f32x4', () => {
 
   test('relaxed madd and nmadd round once or twice', () => {
     const near = (actual: number[], exact: number[]): void => {
-      actual.forEach((x, i) => expect(Math.abs(x - (exact[i] as number))).toBeLessThanOrEqual(2 ** -22 * Math.abs(exact[i] as number)));
+      actual.forEach((x, i) =>
+        expect(Math.abs(x - (exact[i] as number))).toBeLessThanOrEqual(2 ** -22 * Math.abs(exact[i] as number)),
+      );
     };
-    const [x, y, z] = [Float32Array.of(1.5, -2, 0.25, 3), Float32Array.of(0.5, 3, 8, 1 / 3), Float32Array.of(10, 0.2, -9, 7)];
-    const exact = (sign: number): number[] => [0, 1, 2, 3].map((i) => (z[i] as number) + sign * (x[i] as number) * (y[i] as number));
+    const [x, y, z] = [
+      Float32Array.of(1.5, -2, 0.25, 3),
+      Float32Array.of(0.5, 3, 8, 1 / 3),
+      Float32Array.of(10, 0.2, -9, 7),
+    ];
+    const exact = (sign: number): number[] =>
+      [0, 1, 2, 3].map((i) => (z[i] as number) + sign * (x[i] as number) * (y[i] as number));
     near(floats(evaluate([x, y, z], f32x4.relaxedMadd)), exact(1));
     near(floats(evaluate([x, y, z], f32x4.relaxedNmadd)), exact(-1));
   });
@@ -93,7 +106,8 @@ describe('f32x4', () => {
 describe('i32x4', () => {
   const X = Int32Array.of(1, -2, 2 ** 31 - 1, 5);
   const Y = Int32Array.of(3, -2, 1, -5);
-  const each = (of: (x: number, y: number) => number): number[] => [0, 1, 2, 3].map((i) => of(X[i] as number, Y[i] as number));
+  const each = (of: (x: number, y: number) => number): number[] =>
+    [0, 1, 2, 3].map((i) => of(X[i] as number, Y[i] as number));
 
   test.each([
     ['add', i32x4.add, (x: number, y: number) => (x + y) | 0],
@@ -118,7 +132,9 @@ describe('i32x4', () => {
     const probe = (x: Int32Array): number[] => {
       const { run, memory } = build({}, 'i32', (f) => {
         const value = v128.load(0);
-        f.return(i32.add(i32x4.bitmask(value), i32.add(i32.shl(i32x4.allTrue(value), 8), i32.shl(v128.anyTrue(value), 9))));
+        f.return(
+          i32.add(i32x4.bitmask(value), i32.add(i32.shl(i32x4.allTrue(value), 8), i32.shl(v128.anyTrue(value), 9))),
+        );
       });
       new Int32Array(memory.buffer, 0, 4).set(x);
       const word = run();
@@ -175,14 +191,19 @@ describe('v128', () => {
     ['or', v128.or, (x: number, y: number) => x | y],
     ['xor', v128.xor, (x: number, y: number) => x ^ y],
   ] as const)('%s', (_name, instruction, reference) => {
-    expect(integers(evaluate([X, Y], instruction))).toEqual([0, 1, 2, 3].map((i) => reference(X[i] as number, Y[i] as number)));
+    expect(integers(evaluate([X, Y], instruction))).toEqual(
+      [0, 1, 2, 3].map((i) => reference(X[i] as number, Y[i] as number)),
+    );
   });
 
   test('not, bitselect and select', () => {
     expect(integers(evaluate([X], (x) => v128.not(x)))).toEqual([...X].map((x) => ~x));
     const mask = Int32Array.of(-1, 0, 0xff, 1);
-    expect(integers(evaluate([X, Y, mask], v128.bitselect))).toEqual([0, 1, 2, 3].map((i) => ((X[i] as number) & (mask[i] as number)) | ((Y[i] as number) & ~(mask[i] as number))));
-    const choose = (condition: number): number[] => integers(evaluate([X, Y], (x, y) => select(x as Expression<'v128'>, y as Expression<'v128'>, condition)));
+    expect(integers(evaluate([X, Y, mask], v128.bitselect))).toEqual(
+      [0, 1, 2, 3].map((i) => ((X[i] as number) & (mask[i] as number)) | ((Y[i] as number) & ~(mask[i] as number))),
+    );
+    const choose = (condition: number): number[] =>
+      integers(evaluate([X, Y], (x, y) => select(x as Expression<'v128'>, y as Expression<'v128'>, condition)));
     expect([choose(1), choose(0)]).toEqual([[...X], [...Y]]);
   });
 

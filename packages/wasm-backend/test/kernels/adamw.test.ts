@@ -39,11 +39,34 @@ describe.each(TIERS)('adamwStep, tier %s', (tier) => {
           arena.kernels.adamwStep({ ...state, gradient: arena.f32(gradient), count, ...SETTINGS, ...corrections });
         });
         arena.checkGuards();
-        const expected = Array.from(start, (p, i) => reference(p, gradients.map((g) => g[i] as number)));
+        const expected = Array.from(start, (p, i) =>
+          reference(
+            p,
+            gradients.map((g) => g[i] as number),
+          ),
+        );
         const tolerance = { absolute: 2e-6, relative: 2e-6 };
-        expect(worstError(arena.read(state.parameter, count), expected.map(({ p }) => p), tolerance)).toBeLessThanOrEqual(1);
-        expect(worstError(arena.read(state.firstMoment, count), expected.map(({ m }) => m), { absolute: 1e-6 * scale, relative: 2e-6 })).toBeLessThanOrEqual(1);
-        expect(worstError(arena.read(state.secondMoment, count), expected.map(({ v }) => v), { absolute: 0, relative: 3e-6 })).toBeLessThanOrEqual(1);
+        expect(
+          worstError(
+            arena.read(state.parameter, count),
+            expected.map(({ p }) => p),
+            tolerance,
+          ),
+        ).toBeLessThanOrEqual(1);
+        expect(
+          worstError(
+            arena.read(state.firstMoment, count),
+            expected.map(({ m }) => m),
+            { absolute: 1e-6 * scale, relative: 2e-6 },
+          ),
+        ).toBeLessThanOrEqual(1);
+        expect(
+          worstError(
+            arena.read(state.secondMoment, count),
+            expected.map(({ v }) => v),
+            { absolute: 0, relative: 3e-6 },
+          ),
+        ).toBeLessThanOrEqual(1);
       }),
       { seed: SEED, numRuns: 60 },
     );
@@ -53,11 +76,31 @@ describe.each(TIERS)('adamwStep, tier %s', (tier) => {
     const count = 11;
     arena.reset();
     const inputs = [values(1, count), values(2, count), values(3, count), values(4, count).map(Math.abs)] as const;
-    const [parameter, gradient, firstMoment, secondMoment] = inputs.map((data) => arena.f32(data)) as [number, number, number, number];
-    const [newParameter, newFirstMoment, newSecondMoment] = [arena.output(count), arena.output(count), arena.output(count)];
-    const operands = { parameter, gradient, firstMoment, secondMoment, count, ...SETTINGS, correction1: 0.1, correction2: 0.001 };
+    const [parameter, gradient, firstMoment, secondMoment] = inputs.map((data) => arena.f32(data)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [newParameter, newFirstMoment, newSecondMoment] = [
+      arena.output(count),
+      arena.output(count),
+      arena.output(count),
+    ];
+    const operands = {
+      parameter,
+      gradient,
+      firstMoment,
+      secondMoment,
+      count,
+      ...SETTINGS,
+      correction1: 0.1,
+      correction2: 0.001,
+    };
     arena.kernels.adamwStep({ ...operands, newParameter, newFirstMoment, newSecondMoment });
-    [parameter, gradient, firstMoment, secondMoment].forEach((offset, i) => expect(arena.read(offset, count)).toEqual(inputs[i]));
+    [parameter, gradient, firstMoment, secondMoment].forEach((offset, i) =>
+      expect(arena.read(offset, count)).toEqual(inputs[i]),
+    );
     arena.kernels.adamwStep(operands);
     arena.checkGuards();
     expect(arena.read(parameter, count)).toEqual(arena.read(newParameter, count));
@@ -68,6 +111,8 @@ describe.each(TIERS)('adamwStep, tier %s', (tier) => {
   test('an array outside the memory is an error that names it', () => {
     const end = arena.kernels.memory.buffer.byteLength;
     const operands = { parameter: 0, gradient: 0, firstMoment: 0, secondMoment: end, count: 1, ...SETTINGS };
-    expect(() => arena.kernels.adamwStep({ ...operands, correction1: 1, correction2: 1 })).toThrow(/adamwStep secondMoment/);
+    expect(() => arena.kernels.adamwStep({ ...operands, correction1: 1, correction2: 1 })).toThrow(
+      /adamwStep secondMoment/,
+    );
   });
 });

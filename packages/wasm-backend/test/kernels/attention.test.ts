@@ -23,12 +23,19 @@ const FORWARD = { absolute: 2e-6, relative: 3e-6 };
 const BACKWARD = { absolute: 2e-5, relative: 1e-5 };
 
 /** Simple loops in double precision, everything [rows, width] contiguous. */
-function reference(inputs: Record<'q' | 'k' | 'v' | 'dy', number[][]>, width: number, scale: number, allow: (q: number, k: number) => boolean): Results {
+function reference(
+  inputs: Record<'q' | 'k' | 'v' | 'dy', number[][]>,
+  width: number,
+  scale: number,
+  allow: (q: number, k: number) => boolean,
+): Results {
   const { q, k, v, dy } = inputs;
-  const zeros = (rows: number): number[][] => Array.from({ length: rows }, () => new Array<number>(width).fill(0));
+  const zeros = (rows: number): number[][] =>
+    Array.from({ length: rows }, () => Array.from({ length: width }, () => 0));
   const dot = (a: number[], b: number[]): number => a.reduce((total, x, i) => total + x * (b[i] as number), 0);
   const [y, dq, dk, dv] = [zeros(q.length), zeros(q.length), zeros(k.length), zeros(k.length)];
-  const addTo = (target: number[], factor: number, source: number[]): void => source.forEach((x, d) => (target[d] = (target[d] as number) + factor * x));
+  const addTo = (target: number[], factor: number, source: number[]): void =>
+    source.forEach((x, d) => (target[d] = (target[d] as number) + factor * x));
   const lse = q.map((query, i) => {
     const scores = k.map((key, j) => (allow(i, j) ? scale * dot(query, key) : -Infinity));
     const maximum = Math.max(...scores);
@@ -66,27 +73,52 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
     const stride = width + padding;
     const scale = 1 / Math.sqrt(Math.max(width, 1));
     const matrix = (rows: number, key: number): Float32Array => values(seed + key, rows * stride, magnitude);
-    const inputs = { q: matrix(queries, 0), k: matrix(keys, 1), v: matrix(keys, 2), dy: values(seed + 3, queries * stride) };
+    const inputs = {
+      q: matrix(queries, 0),
+      k: matrix(keys, 1),
+      v: matrix(keys, 2),
+      dy: values(seed + 3, queries * stride),
+    };
     // Every third query sees nothing at all.
-    const mask = Uint8Array.from(values(seed + 4, queries * keys), (x, i) => (Math.floor(i / keys) % 3 === 2 || x < 0 ? 0 : 1 + (i % 200)));
+    const mask = Uint8Array.from(values(seed + 4, queries * keys), (x, i) =>
+      Math.floor(i / keys) % 3 === 2 || x < 0 ? 0 : 1 + (i % 200),
+    );
     arena.reset();
-    const offsets = Object.fromEntries(Object.entries(inputs).map(([name, data]) => [name, arena.f32(data)])) as Record<keyof typeof inputs, number>;
+    const offsets = Object.fromEntries(Object.entries(inputs).map(([name, data]) => [name, arena.f32(data)])) as Record<
+      keyof typeof inputs,
+      number
+    >;
     const padded = (rows: number): number => arena.f32(new Float32Array(rows * stride));
     const [y, dq, dk, dv] = [padded(queries), padded(queries), padded(keys), padded(keys)];
     const lse = arena.output(queries);
     const scratch = arena.bytes(arena.kernels.attentionScratchBytes(queries, keys, width));
     const operands = {
       ...offsets,
-      ...{ y, lse, queries, keys, width, scale, scratch },
+      y,
+      lse,
+      queries,
+      keys,
+      width,
+      scale,
+      scratch,
       ...(masked && { mask: arena.u8(mask) }),
-      ...{ rowStrideQ: stride, rowStrideK: stride, rowStrideY: stride },
+      rowStrideQ: stride,
+      rowStrideK: stride,
+      rowStrideY: stride,
     };
     arena.kernels.attention(operands);
     arena.kernels.attentionBackward({ ...operands, dq, dk, dv });
     arena.checkGuards();
     const rowsOf = (data: ArrayLike<number>, rows: number): number[][] =>
-      Array.from({ length: rows }, (_, r) => Array.from({ length: width }, (_unused, c) => data[r * stride + c] as number));
-    const unpadded = { q: rowsOf(inputs.q, queries), k: rowsOf(inputs.k, keys), v: rowsOf(inputs.v, keys), dy: rowsOf(inputs.dy, queries) };
+      Array.from({ length: rows }, (_, r) =>
+        Array.from({ length: width }, (_unused, c) => data[r * stride + c] as number),
+      );
+    const unpadded = {
+      q: rowsOf(inputs.q, queries),
+      k: rowsOf(inputs.k, keys),
+      v: rowsOf(inputs.v, keys),
+      dy: rowsOf(inputs.dy, queries),
+    };
     const expected = reference(unpadded, width, scale, (i, j) => !masked || mask[i * keys + j] !== 0);
     const actual = (offset: number, rows: number): number[] => rowsOf(arena.read(offset, rows * stride), rows).flat();
     expect(worstError(actual(y, queries), expected.y, FORWARD)).toBeLessThanOrEqual(1);
@@ -103,7 +135,10 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
   }
 
   test('forward and backward equal the formulas', () => {
-    fc.assert(fc.property(cases, (options) => check(options)), { seed: SEED, numRuns: 150 });
+    fc.assert(
+      fc.property(cases, (options) => check(options)),
+      { seed: SEED, numRuns: 150 },
+    );
   });
 
   test.each([true, false])('more queries than one block, masked %s', (masked) => {
@@ -122,8 +157,16 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
     const mask = Uint8Array.from({ length: queries * keys }, (_, i) => (i % keys === 1 ? 0 : 1));
     const y = arena.output(queries * width);
     arena.kernels.attention({
-      ...{ q: arena.f32(values(2, queries * width)), k: arena.f32(k), v: arena.f32(values(3, keys * width)), y },
-      ...{ lse: arena.output(queries), queries, keys, width, scale: 1, mask: arena.u8(mask) },
+      q: arena.f32(values(2, queries * width)),
+      k: arena.f32(k),
+      v: arena.f32(values(3, keys * width)),
+      y,
+      lse: arena.output(queries),
+      queries,
+      keys,
+      width,
+      scale: 1,
+      mask: arena.u8(mask),
       scratch: arena.bytes(arena.kernels.attentionScratchBytes(queries, keys, width)),
     });
     expect(arena.read(y, queries * width).every(Number.isFinite)).toBe(true);
@@ -133,9 +176,17 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
     const [queries, keys, width] = [6, 7, 8];
     arena.reset();
     const shared = {
-      ...{ q: arena.f32(values(1, queries * width)), k: arena.f32(values(2, keys * width)), v: arena.f32(values(3, keys * width)) },
-      ...{ y: arena.output(queries * width), lse: arena.output(queries), dy: arena.f32(values(4, queries * width)) },
-      ...{ queries, keys, width, scale: 0.5, scratch: arena.bytes(arena.kernels.attentionScratchBytes(queries, keys, width)) },
+      q: arena.f32(values(1, queries * width)),
+      k: arena.f32(values(2, keys * width)),
+      v: arena.f32(values(3, keys * width)),
+      y: arena.output(queries * width),
+      lse: arena.output(queries),
+      dy: arena.f32(values(4, queries * width)),
+      queries,
+      keys,
+      width,
+      scale: 0.5,
+      scratch: arena.bytes(arena.kernels.attentionScratchBytes(queries, keys, width)),
       dq: arena.output(queries * width),
     };
     const [once, twice] = [arena.f32(new Float32Array(keys * width)), arena.f32(new Float32Array(keys * width))];
@@ -145,7 +196,9 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
     arena.kernels.attentionBackward({ ...shared, dk: twice, dv });
     arena.kernels.attentionBackward({ ...shared, dk: twice, dv });
     const doubled = Array.from(arena.read(once, keys * width), (x) => 2 * x);
-    expect(worstError(arena.read(twice, keys * width), doubled, { absolute: 1e-6, relative: 1e-6 })).toBeLessThanOrEqual(1);
+    expect(
+      worstError(arena.read(twice, keys * width), doubled, { absolute: 1e-6, relative: 1e-6 }),
+    ).toBeLessThanOrEqual(1);
   });
 
   test('an operand outside the memory is an error that names it', () => {

@@ -10,7 +10,9 @@ const SPECIAL = [0, -0, 1, -1, Infinity, -Infinity, Number.NaN, 3e38, -3e38, 1e-
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
-const EXACT_BINARY: Readonly<Record<'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum', (a: number, b: number) => number>> = {
+const EXACT_BINARY: Readonly<
+  Record<'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum', (a: number, b: number) => number>
+> = {
   add: (a, b) => a + b,
   sub: (a, b) => a - b,
   mul: (a, b) => a * b,
@@ -32,7 +34,12 @@ const APPROXIMATE: Readonly<Record<'exp' | 'sigmoid' | 'tanh' | 'silu' | 'gelu',
   sigmoid: { reference: sigmoid, absolute: 1.7e-38, relative: 4e-7, range: 60 },
   tanh: { reference: Math.tanh, absolute: 1e-45, relative: 4e-7, range: 20 },
   silu: { reference: (x) => x * sigmoid(x), absolute: 1e-37, relative: 5e-7, range: 60 },
-  gelu: { reference: (x) => (x * (1 + errorFunction(x * Math.SQRT1_2))) / 2, absolute: 1e-6, relative: 4e-7, range: 30 },
+  gelu: {
+    reference: (x) => (x * (1 + errorFunction(x * Math.SQRT1_2))) / 2,
+    absolute: 1e-6,
+    relative: 4e-7,
+    range: 30,
+  },
 };
 
 describe.each(TIERS)('element-wise, tier %s', (tier) => {
@@ -97,7 +104,9 @@ describe.each(TIERS)('element-wise, tier %s', (tier) => {
         arena.checkGuards();
         expect(arena.read(scaled, count)).toEqual(x.map((v) => v * -2.5));
         const expected = Array.from(x, (v, i) => multiplyAdd(a[i] as number, Math.fround(0.3), v));
-        expect(worstError(arena.read(sum, count), expected, { absolute: 1.2e-7, relative: 1.2e-7 })).toBeLessThanOrEqual(1);
+        expect(
+          worstError(arena.read(sum, count), expected, { absolute: 1.2e-7, relative: 1.2e-7 }),
+        ).toBeLessThanOrEqual(1);
       }),
       { seed: SEED, numRuns: 40 },
     );
@@ -112,22 +121,41 @@ describe.each(TIERS)('element-wise, tier %s', (tier) => {
     }
   });
 
-  test.each(['exp', 'sigmoid', 'tanh', 'silu', 'gelu'] as const)('%s: a tail element has the bits of any other', (name) => {
-    const x = values(9, 37, 6);
-    const whole = runUnary(name, x);
-    for (let count = 0; count < x.length; count += 1) expect(runUnary(name, x.slice(0, count))).toEqual(whole.slice(0, count));
-  });
+  test.each(['exp', 'sigmoid', 'tanh', 'silu', 'gelu'] as const)(
+    '%s: a tail element has the bits of any other',
+    (name) => {
+      const x = values(9, 37, 6);
+      const whole = runUnary(name, x);
+      for (let count = 0; count < x.length; count += 1)
+        expect(runUnary(name, x.slice(0, count))).toEqual(whole.slice(0, count));
+    },
+  );
 
   test('limits: exp saturates to 0 and infinity, tanh and sigmoid to their ends, NaN stays NaN', () => {
     const x = Float32Array.from([-Infinity, -200, -88, 89, 200, Infinity, Number.NaN, 88.7, -86.9]);
     const exp = runUnary('exp', x);
-    expect([...exp.slice(0, 7)]).toEqual([0, 0, 0, Infinity, Infinity, Infinity, Number.NaN]);
-    expect(worstError(exp.slice(7), [Math.exp(Math.fround(88.7)), Math.exp(Math.fround(-86.9))], { absolute: 0, relative: 2e-7 })).toBeLessThanOrEqual(1);
+    expect(Array.from(exp).slice(0, 7)).toEqual([0, 0, 0, Infinity, Infinity, Infinity, Number.NaN]);
+    expect(
+      worstError(exp.slice(7), [Math.exp(Math.fround(88.7)), Math.exp(Math.fround(-86.9))], {
+        absolute: 0,
+        relative: 2e-7,
+      }),
+    ).toBeLessThanOrEqual(1);
     const huge = Float32Array.from([-1e30, 1e30, -Infinity, Infinity, Number.NaN]);
     expect([...runUnary('tanh', huge)]).toEqual([-1, 1, -1, 1, Number.NaN]);
     expect([...runUnary('sigmoid', huge)]).toEqual([0, 1, 0, 1, Number.NaN]);
-    expect([...runUnary('gelu', Float32Array.from([-1e30, 1e30, Infinity, Number.NaN]))]).toEqual([-0, Math.fround(1e30), Infinity, Number.NaN]);
-    expect([...runUnary('silu', Float32Array.from([-1e30, 1e30, Infinity, Number.NaN]))]).toEqual([-0, Math.fround(1e30), Infinity, Number.NaN]);
+    expect([...runUnary('gelu', Float32Array.from([-1e30, 1e30, Infinity, Number.NaN]))]).toEqual([
+      -0,
+      Math.fround(1e30),
+      Infinity,
+      Number.NaN,
+    ]);
+    expect([...runUnary('silu', Float32Array.from([-1e30, 1e30, Infinity, Number.NaN]))]).toEqual([
+      -0,
+      Math.fround(1e30),
+      Infinity,
+      Number.NaN,
+    ]);
   });
 
   test('swiglu and its gradient equal the formulas', () => {

@@ -1,5 +1,6 @@
 /** What kernel tests share: an arena over a kernel memory, seeded inputs, exact rounding, and the tiers of this engine. */
 import fc from 'fast-check';
+import { expect } from 'vitest';
 import { createKernels, supportsTier } from '../../src/kernels/index.js';
 import type { Kernels, Tier } from '../../src/kernels/index.js';
 
@@ -142,7 +143,10 @@ export function worstError(
 
 /** Sizes that hit zero, one, whole tiles and remainders. */
 export const size = (maximum: number): fc.Arbitrary<number> =>
-  fc.oneof(fc.constantFrom(0, 1, 3, 4, 5, 8, 16).filter((n) => n <= maximum), fc.integer({ min: 0, max: maximum }));
+  fc.oneof(
+    fc.constantFrom(0, 1, 3, 4, 5, 8, 16).filter((n) => n <= maximum),
+    fc.integer({ min: 0, max: maximum }),
+  );
 
 /** A seed for `values`. */
 export const valueSeed: fc.Arbitrary<number> = fc.integer({ min: 0, max: 1_000_000 });
@@ -163,4 +167,32 @@ export function errorFunction(x: number): number {
   let fraction = 0;
   for (let k = 60; k >= 1; k -= 1) fraction = k / 2 / (magnitude + fraction);
   return Math.sign(x) * (1 - Math.exp(-x * x) / Math.sqrt(Math.PI) / (magnitude + fraction));
+}
+
+/** Shapes and magnitudes of the row kernels' matrices. */
+export const matrixShape: fc.Arbitrary<{ rows: number; columns: number; seed: number; scale: number }> = fc.record({
+  rows: size(9),
+  columns: size(70),
+  seed: valueSeed,
+  scale: fc.constantFrom(1e-3, 1, 30),
+});
+
+/** Rows of a flat matrix. */
+export function rowsOf(matrix: ArrayLike<number>, rows: number, columns: number): number[][] {
+  return Array.from({ length: rows }, (_, r) =>
+    Array.from({ length: columns }, (_unused, c) => matrix[r * columns + c] as number),
+  );
+}
+
+/** The sum of numbers, in order. */
+export const sum = (terms: readonly number[]): number => terms.reduce((a, b) => a + b, 0);
+
+/** Fails unless the f32 values at `offset` are within the tolerance of `expected`. */
+export function expectClose(
+  arena: Arena,
+  offset: number,
+  expected: readonly number[],
+  tolerance: { absolute: number; relative: number },
+): void {
+  expect(worstError(arena.read(offset, expected.length), expected, tolerance)).toBeLessThanOrEqual(1);
 }

@@ -9,8 +9,11 @@ export interface KernelCall<Attributes = object> {
 }
 
 export interface Kernel<Attributes = object> {
-  /** False for dtypes or attributes that the shader does not handle. */
-  accepts(inputs: readonly TensorSpec[], attributes: Attributes): boolean;
+  /**
+   * False for dtypes or attributes that the shader does not handle.
+   * @param storageBuffers how many storage buffers one shader may bind on this adapter.
+   */
+  accepts(inputs: readonly TensorSpec[], attributes: Attributes, storageBuffers: number): boolean;
   /** Run in order; each sees the writes of those before it. A dispatch of no workgroups is left out. */
   lower(call: KernelCall<Attributes>): readonly Dispatch[];
 }

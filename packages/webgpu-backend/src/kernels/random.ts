@@ -9,7 +9,7 @@ import { Uniforms } from '../wgsl/uniforms.js';
 import type { Kernel } from './kernel.js';
 
 /** High and low words of 32-bit products through 16-bit halves: WGSL has no 64-bit integers. */
-const philox = `
+export const philox = `
 fn highProduct(a: u32, b: u32) -> u32 {
   let aLow = a & 0xffffu;
   let aHigh = a >> 16u;

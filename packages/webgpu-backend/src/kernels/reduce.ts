@@ -8,26 +8,14 @@
 import { type DType, type TensorSpec, sizeOf } from '@mindseye/tensor-core';
 import { wgslTypeOf } from '../element.js';
 import { type Dispatch, dispatch, elementDispatch, input, output } from '../wgsl/dispatch.js';
+import { foldPartials, reduceLanes } from '../wgsl/fold.js';
 import { isNan, larger } from '../wgsl/math.js';
 import { Uniforms } from '../wgsl/uniforms.js';
 import { denseStrides, offsetCode } from '../wgsl/view.js';
 import { type Kernel, type KernelCall, isArithmetic } from './kernel.js';
 
-export const reduceLanes = 64;
-
 /** Up to so many elements one invocation folds alone. */
 const shortReduction = 16;
-
-/**
- * Statements that fold `partial[lane]` of a workgroup into `partial[0]`, visible to all invocations.
- * @param fold an expression of `first` and `second`, places in `partial`.
- */
-export const foldPartials = (fold: (first: string, second: string) => string): string => `
-  workgroupBarrier();
-  for (var half = ${reduceLanes / 2}u; half > 0u; half >>= 1u) {
-    if (lane < half) { ${fold('lane', 'lane + half')} }
-    workgroupBarrier();
-  }`;
 
 interface Reduction {
   readonly declarations: string;

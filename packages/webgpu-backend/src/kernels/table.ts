@@ -1,11 +1,14 @@
 /** Every kernel, by the name of the op it computes. Fused ops that are not here run through their decompositions. */
+import { attentionKernels } from './attention.js';
 import { copyKernels } from './copy.js';
 import { elementwiseKernels } from './elementwise.js';
+import { fusedElementwiseKernels } from './fused-elementwise.js';
 import { type Kernel, renaming } from './kernel.js';
 import { matmulKernels } from './matmul.js';
 import { randomKernels } from './random.js';
 import { reduceKernels } from './reduce.js';
 import { rowKernels } from './rows.js';
+import { rowwiseKernels } from './rowwise.js';
 
 const kernels: ReadonlyMap<string, Kernel | typeof renaming> = new Map(
   Object.entries({
@@ -18,6 +21,9 @@ const kernels: ReadonlyMap<string, Kernel | typeof renaming> = new Map(
     ...rowKernels,
     ...matmulKernels,
     ...randomKernels,
+    ...fusedElementwiseKernels,
+    ...rowwiseKernels,
+    ...attentionKernels,
   } as const),
 );
 

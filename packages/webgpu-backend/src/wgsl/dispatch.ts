@@ -24,6 +24,8 @@ export interface Operand {
 }
 
 export interface Dispatch {
+  /** Name of the kernel, for error messages and captures. */
+  readonly name: string;
   readonly source: string;
   readonly bindings: readonly BindingSource[];
   /** Words of the uniform block. */
@@ -32,7 +34,6 @@ export interface Dispatch {
 }
 
 export interface DispatchDefinition {
-  /** Name of the kernel, for people who read dumped shaders. */
   readonly name: string;
   readonly operands: readonly Operand[];
   readonly uniforms: Uniforms;
@@ -57,8 +58,7 @@ export function dispatch(definition: DispatchDefinition): Dispatch {
   });
   if (status)
     bound.push(`@group(0) @binding(${operands.length + 1}) var<storage, read_write> status: ${statusType};`);
-  const source = `// ${name}
-@group(0) @binding(0) var<uniform> u: array<vec4u, ${uniforms.vectors}>;
+  const source = `@group(0) @binding(0) var<uniform> u: array<vec4u, ${uniforms.vectors}>;
 ${[...bound, ...declarations].join('\n')}
 
 @compute @workgroup_size(${invocations})
@@ -72,7 +72,7 @@ ${body}
 }
 `;
   const bindings = operands.map(({ from }) => from);
-  return { source, bindings: status ? [...bindings, { kind: 'status' }] : bindings, uniforms: uniforms.words, workgroups };
+  return { name, source, bindings: status ? [...bindings, { kind: 'status' }] : bindings, uniforms: uniforms.words, workgroups };
 }
 
 const elementsPerBlock = 64;

@@ -40,7 +40,9 @@ export function emitMicroKernel(context: KernelContext, layout: LayoutA, rows: n
   const name = `matmulTile${rows}x8${layout === 'rows' ? 'Rows' : 'Columns'}`;
   return context.module.function({ name, parameters: PARAMETERS, result: 'void', exported: false }, (f, p) => {
     const rowIndices = Array.from({ length: rows }, (_, i) => i);
-    const accumulators = rowIndices.map((i) => [f.local('v128', `acc${i}Low`), f.local('v128', `acc${i}High`)] as const);
+    const accumulators = rowIndices.map(
+      (i) => [f.local('v128', `acc${i}Low`), f.local('v128', `acc${i}High`)] as const,
+    );
     const left = f.local('v128', 'left');
     const right = [f.local('v128', 'rightLow'), f.local('v128', 'rightHigh')] as const;
     // Row pointers of A; the layout `columns` needs one only.
@@ -77,7 +79,9 @@ export function emitMicroKernel(context: KernelContext, layout: LayoutA, rows: n
       }
     };
     f.if(p.fromC, () => {
-      forEachRow((pair) => pair.forEach((accumulator, half) => f.set(accumulator, v128.load(row, half * VECTOR_BYTES))));
+      forEachRow((pair) =>
+        pair.forEach((accumulator, half) => f.set(accumulator, v128.load(row, half * VECTOR_BYTES))),
+      );
     });
     f.countDown(p.k, UNROLL, () => {
       for (let unrolled = 0; unrolled < UNROLL; unrolled += 1) step(unrolled);

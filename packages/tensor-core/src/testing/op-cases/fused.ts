@@ -1,0 +1,174 @@
+/** Cases of the fused ops, forward and backward. */
+import fc from 'fast-check';
+import { attentionPair } from '../../fused/attention.js';
+import { geluPair } from '../../fused/gelu.js';
+import { layerNormPair } from '../../fused/layer-norm.js';
+import { rmsNormPair } from '../../fused/rms-norm.js';
+import { ignoredLabel, softmaxCrossEntropyPair } from '../../fused/softmax-cross-entropy.js';
+import { softmaxPair } from '../../fused/softmax.js';
+import { swigluPair } from '../../fused/swiglu.js';
+import type { Op } from '../../op.js';
+import { arbitraryMask } from '../arbitrary-mask.js';
+import {
+  type ValueRange,
+  arbitraryIndices,
+  arbitraryLength,
+  arbitrarySeedWords,
+  arbitraryShape,
+  arbitraryTensor,
+  arbitraryValue,
+} from '../arbitrary-values.js';
+import { type CaseOptions, type OpCase, backwardCase, everyInput, firstInput, invocation, sumTolerance } from './case.js';
+
+const rangeOf = (values: CaseOptions['values']): ValueRange => (values === 'extreme' ? 'moderate' : 'ordinary');
+
+const gelu: OpCase = {
+  invocations: ({ values, maxLength }) => arbitraryTensor('f32', rangeOf(values), { maxLength }).map((x) => invocation([x])),
+  differentiable: firstInput,
+};
+
+const swiglu: OpCase = {
+  invocations: ({ values, maxLength }) =>
+    arbitraryShape({ maxLength }).chain((shape) => {
+      const operand = arbitraryValue(shape, 'f32', rangeOf(values));
+      return fc.tuple(operand, operand).map((operands) => invocation(operands));
+    }),
+  differentiable: everyInput,
+};
+
+const softmax: OpCase = {
+  invocations: ({ values, maxLength }) =>
+    arbitraryTensor('f32', values === 'extreme' ? 'scores' : 'ordinary', { minRank: 1, maxLength }).map((x) => invocation([x])),
+  differentiable: firstInput,
+  tolerance: sumTolerance,
+};
+
+/** x [..., width] and `count` vectors [width]. The width is 1 or more: the mean of nothing is not a number. */
+function norm(count: number): OpCase {
+  return {
+    invocations: ({ values, maxLength }) =>
+      fc.tuple(arbitraryShape({ maxRank: 2, maxLength }), fc.integer({ min: 1, max: maxLength })).chain(([lead, width]) =>
+        fc
+          .tuple(arbitraryValue([...lead, width], 'f32', rangeOf(values)), fc.constantFrom(1e-6, 1e-5, 0.1), ...Array.from({ length: count }, () => arbitraryValue([width])))
+          // Small epsilons make the function too steep for finite differences where a row is nearly constant.
+          .map(([x, epsilon, ...vectors]) => invocation([x, ...vectors], { epsilon: values === 'smooth' ? 0.1 : epsilon })),
+      ),
+    differentiable: everyInput,
+    differentiableOutputs: [0],
+    tolerance: { absolute: 1e-4, relative: 1e-4, norm: 1e-5 },
+  };
+}
+
+const linear: OpCase = {
+  invocations: ({ values, maxLength }) => {
+    const length = arbitraryLength({ maxLength });
+    return fc.tuple(arbitraryShape({ maxRank: 2, maxLength }), length, length, fc.boolean()).chain(([lead, inputs, outputs, biased]) =>
+      fc
+        .tuple(arbitraryValue([...lead, inputs], 'f32', rangeOf(values)), arbitraryValue([outputs, inputs], 'f32', rangeOf(values)), arbitraryValue([outputs]))
+        .map(([x, weight, bias]) => invocation(biased ? [x, weight, bias] : [x, weight])),
+    );
+  },
+  differentiable: everyInput,
+  tolerance: sumTolerance,
+};
+
+const rope: OpCase = {
+  invocations: ({ values, maxLength }) => {
+    const length = arbitraryLength({ maxLength });
+    return fc.tuple(fc.integer({ min: 0, max: 3 }), length, length, length, fc.boolean()).chain(([batch, heads, rows, half, shared]) => {
+      const table = arbitraryValue([shared ? 1 : batch, rows, half]);
+      return fc.tuple(arbitraryValue([batch, heads, rows, 2 * half], 'f32', rangeOf(values)), table, table).map((operands) => invocation(operands));
+    });
+  },
+  differentiable: firstInput,
+  tolerance: { absolute: 1e-6, relative: 1e-5, norm: 1e-6 },
+};
+
+const dropout: OpCase = {
+  invocations: ({ values, maxLength }) =>
+    fc
+      .tuple(arbitraryTensor('f32', rangeOf(values), { maxLength }), arbitrarySeedWords(), fc.constantFrom(0, 0.05, 0.5, 0.9), fc.nat(1000))
+      .map(([x, seed, probability, stream]) => invocation([x, seed], { probability, stream })),
+  differentiable: firstInput,
+};
+
+const softmaxCrossEntropy: OpCase = {
+  invocations: ({ values, maxLength }) =>
+    fc.tuple(arbitraryLength({ maxLength }), fc.integer({ min: 1, max: maxLength })).chain(([rows, classes]) => {
+      const labels = arbitraryIndices([rows], classes + 1).map((value) => ({
+        ...value,
+        data: Int32Array.from(value.data, (label) => (label === classes ? ignoredLabel : label)),
+      }));
+      return fc.tuple(arbitraryValue([rows, classes], 'f32', rangeOf(values)), labels).map((operands) => invocation(operands));
+    }),
+  differentiable: firstInput,
+  tolerance: { absolute: 1e-4, relative: 1e-5, norm: 1e-5 },
+};
+
+const adamwStep: OpCase = {
+  invocations: ({ values, maxLength }) =>
+    arbitraryShape({ maxLength }).chain((shape) => {
+      const value = arbitraryValue(shape, 'f32', rangeOf(values));
+      const options = fc.record({
+        beta1: fc.constantFrom(0, 0.5, 0.9),
+        // Late second moments make the first steps steep in the correction 1 − β₂^t.
+        beta2: values === 'smooth' ? fc.constant(0.5) : fc.constantFrom(0.5, 0.99, 0.999),
+        epsilon: fc.constantFrom(1e-8, 1e-3),
+        weightDecay: fc.constantFrom(0, 0.01, 0.5),
+      });
+      return fc
+        .tuple(value, value, value, arbitraryValue(shape, 'f32', 'positive'), fc.integer({ min: 1, max: 50 }), options)
+        .map(([parameter, gradient, first, second, step, attributes]) => {
+          const rates = Float32Array.of(0.1 / step, 1 - attributes.beta1 ** step, 1 - attributes.beta2 ** step);
+          return invocation([parameter, gradient, first, second, { shape: [3], dtype: 'f32', data: rates }], attributes);
+        });
+    }),
+  differentiable: everyInput,
+  tolerance: { absolute: 1e-6, relative: 1e-4 },
+};
+
+/** Any lengths, grouped queries, any mask or none. */
+const attention: OpCase = {
+  invocations: ({ values, maxLength }) => {
+    const length = arbitraryLength({ maxLength: Math.min(maxLength, 40) });
+    const small = fc.integer({ min: 1, max: 2 });
+    return fc
+      .tuple(small, small, small, length, length, fc.integer({ min: 1, max: Math.min(maxLength, 64) }), fc.constantFrom(0.3, 1))
+      .chain(([batch, keyHeads, group, queries, keys, width, scale]) =>
+        fc
+          .tuple(
+            arbitraryValue([batch, keyHeads * group, queries, width], 'f32', rangeOf(values)),
+            arbitraryValue([batch, keyHeads, keys, width]),
+            arbitraryValue([batch, keyHeads, keys, width], 'f32', rangeOf(values)),
+            fc.option(arbitraryMask({ batch, queries, keys })),
+          )
+          .map(([q, k, v, mask]) => invocation([q, k, v, ...(mask?.operands ?? [])], { scale, mask: mask?.expression ?? null })),
+      );
+  },
+  differentiable: ({ inputs }) => inputs.flatMap(({ dtype }, place) => (dtype === 'f32' ? [place] : [])),
+  differentiableOutputs: [0],
+  tolerance: { absolute: 1e-4, relative: 1e-4, norm: 1e-5 },
+};
+
+const pairs = [
+  { forward: attention, op: attentionPair.forward as Op },
+  { forward: gelu, op: geluPair.forward as Op },
+  { forward: norm(2), op: layerNormPair.forward as Op },
+  { forward: norm(1), op: rmsNormPair.forward as Op },
+  { forward: softmax, op: softmaxPair.forward as Op },
+  { forward: softmaxCrossEntropy, op: softmaxCrossEntropyPair.forward as Op },
+  { forward: swiglu, op: swigluPair.forward as Op },
+];
+
+export const fusedCases: Readonly<Record<string, OpCase>> = {
+  linear,
+  rope,
+  dropout,
+  adamwStep,
+  ...Object.fromEntries(
+    pairs.flatMap(({ forward, op }) => [
+      [op.name, forward],
+      [`${op.name}Backward`, backwardCase(forward, op)],
+    ]),
+  ),
+};

@@ -1,0 +1,7 @@
+/** A case for every op in `opTable`. A new op needs a row here: a test walks the table and names what is missing. */
+import type { OpCase } from './case.js';
+import { elementwiseCases } from './elementwise.js';
+import { fusedCases } from './fused.js';
+import { movementCases } from './movement.js';
+
+export const opCases: Readonly<Record<string, OpCase>> = { ...elementwiseCases, ...movementCases, ...fusedCases };

@@ -1,0 +1,44 @@
+/** The form of one row of the kernel table: which operands it takes and how it runs. */
+import { type TensorSpec, sizeOf } from '@mindseye/tensor-core';
+import type { Kernels } from '../kernels/index.js';
+
+export interface KernelOperand extends TensorSpec {
+  /** Byte offset of the first element. */
+  readonly pointer: number;
+}
+
+export interface KernelCall<Attributes> {
+  readonly kernels: Kernels;
+  readonly inputs: readonly KernelOperand[];
+  readonly outputs: readonly KernelOperand[];
+  readonly attributes: Attributes;
+  /** Working memory until the next call. */
+  readonly scratch: (byteLength: number) => number;
+  /** What steps of one run share, by a key of their own: masks that every layer uses. */
+  readonly memo: Map<string, Uint8Array>;
+}
+
+export interface KernelRow<Attributes extends object = object> {
+  /** False for operands that the reference loops should take; the row takes everything when left out. */
+  takes?(inputs: readonly TensorSpec[], outputs: readonly TensorSpec[], attributes: Attributes): boolean;
+  run(call: KernelCall<Attributes>): void;
+}
+
+export type KernelRows = Readonly<Record<string, KernelRow>>;
+
+/** Attributes of the derived `…Backward` ops; their inputs are the forward inputs, the outputs, and the cotangent. */
+export interface BackwardAttributes<Attributes> {
+  readonly forward: Attributes;
+  readonly inputCount: number;
+}
+
+export const isF32 = (...specs: readonly (TensorSpec | undefined)[]): boolean => specs.every((spec) => spec?.dtype === 'f32');
+
+export const columnsOf = (spec: TensorSpec): number => spec.shape.at(-1) ?? 1;
+
+export const rowsOf = (spec: TensorSpec): number => sizeOf(spec.shape.slice(0, -1));
+
+/** Sets the bytes of a value to 0. */
+export function clear(memory: WebAssembly.Memory, { pointer, shape }: KernelOperand): void {
+  new Float32Array(memory.buffer, pointer, sizeOf(shape)).fill(0);
+}

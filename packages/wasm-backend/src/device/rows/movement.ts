@@ -1,0 +1,95 @@
+/**
+ * Ops that move elements without changing them, on 32-bit words: copies, permutations, slices, pads, broadcasts.
+ *
+ * A moved value is walked in rows: the trailing axes that stay contiguous on both sides are one run, copied at once when
+ * it is long, and the axes before it are plain nested counters.
+ */
+import { broadcastStrides, byteSizeOf, sizeOf, stridesOf } from '@mindseye/tensor-core';
+import { type KernelCall, type KernelRow, type KernelRows, clear } from '../kernel-row.js';
+
+/** Runs shorter than this are copied element by element: a call costs more. */
+const longRun = 32;
+
+const isWord: KernelRow['takes'] = ([x]) => byteSizeOf(x!.dtype) === 4;
+
+/** A copy of the bytes: ops that keep the order of elements. */
+const copy: KernelRow = {
+  run({ kernels, inputs: [x], outputs: [y] }) {
+    new Uint8Array(kernels.memory.buffer).copyWithin(y!.pointer, x!.pointer, x!.pointer + byteSizeOf(x!.dtype) * sizeOf(x!.shape));
+  },
+};
+
+interface Walk {
+  readonly shape: readonly number[];
+  /** Elements between neighbours along each axis, on the reading and the writing side. */
+  readonly from: readonly number[];
+  readonly to: readonly number[];
+  readonly fromStart: number;
+  readonly toStart: number;
+}
+
+function move(memory: WebAssembly.Memory, read: number, write: number, { shape, from, to, fromStart, toStart }: Walk): void {
+  if (sizeOf(shape) === 0) return;
+  const words = new Uint32Array(memory.buffer);
+  let rank = shape.length;
+  let run = 1;
+  while (rank > 0 && (shape[rank - 1] === 1 || (from[rank - 1] === run && to[rank - 1] === run))) run *= shape[--rank]!;
+  const index = shape.slice(0, rank).map(() => 0);
+  let source = read / 4 + fromStart;
+  let target = write / 4 + toStart;
+  for (;;) {
+    if (run >= longRun) words.copyWithin(target, source, source + run);
+    else for (let i = 0; i < run; i++) words[target + i] = words[source + i]!;
+    let axis = rank - 1;
+    for (; axis >= 0; axis--) {
+      source += from[axis]!;
+      target += to[axis]!;
+      if (++index[axis]! < shape[axis]!) break;
+      source -= from[axis]! * shape[axis]!;
+      target -= to[axis]! * shape[axis]!;
+      index[axis] = 0;
+    }
+    if (axis < 0) return;
+  }
+}
+
+const offset = (start: readonly number[], strides: readonly number[]): number => start.reduce((sum, at, axis) => sum + at * strides[axis]!, 0);
+
+/** A row for an op whose walk is known from shapes and attributes. */
+const moving = <Attributes extends object>(walk: (call: KernelCall<Attributes>) => Walk, prepare?: (call: KernelCall<Attributes>) => void): KernelRow<Attributes> => ({
+  takes: isWord,
+  run(call) {
+    prepare?.(call);
+    move(call.kernels.memory, call.inputs[0]!.pointer, call.outputs[0]!.pointer, walk(call));
+  },
+});
+
+const permute = moving<{ readonly axes: readonly number[] }>(({ inputs: [x], outputs: [y], attributes: { axes } }) => {
+  const strides = stridesOf(x!.shape);
+  return { shape: y!.shape, from: axes.map((axis) => strides[axis]!), to: stridesOf(y!.shape), fromStart: 0, toStart: 0 };
+});
+
+const slice = moving<{ readonly start: readonly number[] }>(({ inputs: [x], outputs: [y], attributes: { start } }) => {
+  const strides = stridesOf(x!.shape);
+  return { shape: y!.shape, from: strides, to: stridesOf(y!.shape), fromStart: offset(start, strides), toStart: 0 };
+});
+
+const pad = moving<{ readonly before: readonly number[] }>(
+  ({ inputs: [x], outputs: [y], attributes: { before } }) => {
+    const strides = stridesOf(y!.shape);
+    return { shape: x!.shape, from: stridesOf(x!.shape), to: strides, fromStart: 0, toStart: offset(before, strides) };
+  },
+  ({ kernels, outputs: [y] }) => clear(kernels.memory, y!),
+);
+
+const broadcastTo = moving(({ inputs: [x], outputs: [y] }) => ({ shape: y!.shape, from: broadcastStrides(x!.shape, y!.shape), to: stridesOf(y!.shape), fromStart: 0, toStart: 0 }));
+
+export const movementRows: KernelRows = {
+  reshape: copy,
+  barrier: copy,
+  stopGradient: copy,
+  permute: permute as KernelRow,
+  slice: slice as KernelRow,
+  pad: pad as KernelRow,
+  broadcastTo: broadcastTo as KernelRow,
+};
