@@ -6,6 +6,7 @@ export default defineConfig({
   platform: 'node',
   target: 'es2023', // lowers `using`
   dts: false,
+  banner: { js: '#!/usr/bin/env node' },
   sourcemap: true,
   clean: true,
   silent: true,

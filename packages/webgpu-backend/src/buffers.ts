@@ -25,6 +25,7 @@ export class GpuBuffer implements DeviceBuffer {
   readonly byteLength: number;
   /** Distinguishes buffers in keys of cached bind groups. */
   readonly serial: number;
+  isReleased = false;
 
   constructor(gpu: GPUBuffer, serial: number) {
     this.gpu = gpu;
@@ -85,7 +86,10 @@ export class Buffers {
     return buffer;
   }
 
+  /** Idempotent: a handle that was released by name may be collected later. */
   release(buffer: GpuBuffer): void {
+    if (buffer.isReleased) return;
+    buffer.isReleased = true;
     this.#rootBytes -= buffer.byteLength;
     buffer.gpu.destroy();
   }

@@ -1,6 +1,6 @@
 /** tensor-core's `Device` contract on a GPUDevice. */
 import type { DeviceBuffer, HostArray, TensorSpec } from '@mindseye/tensor-core';
-import { Buffers, GpuBuffer } from './buffers.js';
+import { Buffers, type GpuBuffer } from './buffers.js';
 import { WebGpuError, asWebGpuError } from './errors.js';
 import { kernelOf } from './kernels/table.js';
 import { renaming } from './kernels/kernel.js';
@@ -20,7 +20,10 @@ export function createDevice(gpu: GPUDevice, adapter: AdapterReport, profile: Pr
   let isLost = false;
   const lost = gpu.lost.then(({ reason, message }) => {
     isLost = true;
-    failure = new WebGpuError('device-lost', `the GPU device was lost (${reason}): ${message || 'no detail'}; open a new device`);
+    failure = new WebGpuError(
+      'device-lost',
+      `the GPU device was lost (${reason}): ${message || 'no detail'}; open a new device`,
+    );
     return failure;
   });
   gpu.addEventListener('uncapturederror', (event) => {
@@ -35,7 +38,8 @@ export function createDevice(gpu: GPUDevice, adapter: AdapterReport, profile: Pr
     throw error;
   };
 
-  const popScopes = (): Promise<readonly (GPUError | null)[]> => Promise.all([gpu.popErrorScope(), gpu.popErrorScope()]);
+  const popScopes = (): Promise<readonly (GPUError | null)[]> =>
+    Promise.all([gpu.popErrorScope(), gpu.popErrorScope()]);
   const guarded: ExecutionContext['guarded'] = (what, work) => {
     if (profile === 'fast') return { value: work(), verdict: Promise.resolve() };
     gpu.pushErrorScope('validation');
@@ -84,7 +88,10 @@ export function createDevice(gpu: GPUDevice, adapter: AdapterReport, profile: Pr
     },
     supports(op, inputs, attributes) {
       const kernel = kernelOf(op.name);
-      return kernel !== undefined && (kernel === renaming || kernel.accepts(inputs, attributes, limits.maxStorageBuffersPerShaderStage));
+      return (
+        kernel !== undefined &&
+        (kernel === renaming || kernel.accepts(inputs, attributes, limits.maxStorageBuffersPerShaderStage))
+      );
     },
     upload(data: HostArray, spec: TensorSpec): DeviceBuffer {
       throwIfFailed();

@@ -30,7 +30,11 @@ const narrow: Readonly<Record<DType, (bytes: ArrayBuffer) => HostArray>> = {
 /** The words of a host array: the array itself when it is made of words already. */
 export function toWords(data: HostArray, dtype: DType): HostArray {
   if (data instanceof Float64Array) return Float32Array.from(data);
-  return data.BYTES_PER_ELEMENT === 4 ? data : wgslTypeOf(dtype) === 'f32' ? Float32Array.from(data) : Uint32Array.from(data);
+  return data.BYTES_PER_ELEMENT === 4
+    ? data
+    : wgslTypeOf(dtype) === 'f32'
+      ? Float32Array.from(data)
+      : Uint32Array.from(data);
 }
 
 /** The host array of words read back from the GPU. Takes `bytes` over. */

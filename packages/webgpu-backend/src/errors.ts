@@ -26,7 +26,10 @@ export function asWebGpuError(error: unknown, doing: string): WebGpuError {
   const isMemory = (error as object | null)?.constructor.name === 'GPUOutOfMemoryError';
   const detail = error instanceof Error || isGpuError(error) ? error.message : String(error);
   return isMemory
-    ? new WebGpuError('out-of-memory', `${doing}: the GPU is out of memory (${detail}); use smaller batches or donate state`)
+    ? new WebGpuError(
+        'out-of-memory',
+        `${doing}: the GPU is out of memory (${detail}); use smaller batches or donate state`,
+      )
     : new WebGpuError('validation', `${doing}: WebGPU refused it: ${detail}`);
 }
 

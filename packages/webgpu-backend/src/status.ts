@@ -26,7 +26,8 @@ fn reportFault(index: i32, limit: u32) {
 const faultMessage: Readonly<Record<CheckedKernel, (index: number, limit: number) => string>> = {
   gather: (index, limit) => `gather: index ${index} is outside the table's ${limit} rows`,
   scatterAdd: (index, limit) => `scatterAdd: index ${index} is outside the table's ${limit} rows`,
-  updateSlice: (index, limit) => `updateSlice: start ${index} is outside 0 to ${limit}, the last row the update fits at`,
+  updateSlice: (index, limit) =>
+    `updateSlice: start ${index} is outside 0 to ${limit}, the last row the update fits at`,
 };
 
 export const createStatus = (gpu: GPUDevice): GPUBuffer =>

@@ -10,21 +10,25 @@ import { distance, gpu, indices, reference, values } from './support.js';
 const dtypes = ['f32', 'i32', 'u32', 'bool', 'f16', 'bf16'] as const;
 
 test('upload and read give every dtype back bit for bit, lengths 0 and 1 included', async () => {
-  const property = fc.asyncProperty(fc.constantFrom(...dtypes), fc.array(fc.nat(0xffffffff), { maxLength: 70 }), async (dtype, words) => {
-    const spec = { shape: [words.length], dtype };
-    const make = {
-      f32: () => Float32Array.from(words, (word) => word / 7),
-      i32: () => Int32Array.from(words),
-      u32: () => Uint32Array.from(words),
-      bool: () => Uint8Array.from(words, (word) => word & 1),
-      f16: () => Uint16Array.from(words),
-      bf16: () => Uint16Array.from(words),
-    };
-    const data: t.HostArray = make[dtype]();
-    const buffer = gpu.upload(data, spec);
-    expect(await gpu.read(buffer, spec)).toEqual(data);
-    gpu.release(buffer);
-  });
+  const property = fc.asyncProperty(
+    fc.constantFrom(...dtypes),
+    fc.array(fc.nat(0xffffffff), { maxLength: 70 }),
+    async (dtype, words) => {
+      const spec = { shape: [words.length], dtype };
+      const make = {
+        f32: () => Float32Array.from(words, (word) => word / 7),
+        i32: () => Int32Array.from(words),
+        u32: () => Uint32Array.from(words),
+        bool: () => Uint8Array.from(words, (word) => word & 1),
+        f16: () => Uint16Array.from(words),
+        bf16: () => Uint16Array.from(words),
+      };
+      const data: t.HostArray = make[dtype]();
+      const buffer = gpu.upload(data, spec);
+      expect(await gpu.read(buffer, spec)).toEqual(data);
+      gpu.release(buffer);
+    },
+  );
   await fc.assert(property, { numRuns: 40 });
 });
 
@@ -34,23 +38,32 @@ test('f16 and bf16 codes are cast as on the host, every code', async () => {
     const widened = await t.cast(t.tensor(codes.slice(), [codes.length], { dtype }), 'f32').data(gpu);
     const expected = await t.cast(t.tensor(codes.slice(), [codes.length], { dtype }), 'f32').data(reference);
     const differing = expected.findIndex((value: number, i: number) => !Object.is(widened[i], value));
-    expect(differing, `${dtype} code 0x${differing.toString(16)}: ${widened[differing]} for ${expected[differing]}`).toBe(-1);
+    expect(
+      differing,
+      `${dtype} code 0x${differing.toString(16)}: ${widened[differing]} for ${expected[differing]}`,
+    ).toBe(-1);
     const back = t.cast(t.tensor(Float32Array.from(expected), [codes.length]), dtype);
-    expect(await back.data(gpu)).toEqual(await t.cast(t.tensor(Float32Array.from(expected), [codes.length]), dtype).data(reference));
+    expect(await back.data(gpu)).toEqual(
+      await t.cast(t.tensor(Float32Array.from(expected), [codes.length]), dtype).data(reference),
+    );
   }
 });
 
 test('rounding to f16 and bf16 agrees with the host between codes', async () => {
-  const between = (): t.Tensor => t.tensor(Float32Array.from({ length: 6000 }, (_, i) => (1 + (i % 97) / 96.7) * 2 ** ((i % 44) - 27)));
+  const between = (): t.Tensor =>
+    t.tensor(Float32Array.from({ length: 6000 }, (_, i) => (1 + (i % 97) / 96.7) * 2 ** ((i % 44) - 27)));
   for (const dtype of ['f16', 'bf16'] as const)
     expect(await t.cast(between(), dtype).data(gpu)).toEqual(await t.cast(between(), dtype).data(reference));
 });
 
 test('a donated pair keeps the donor buffer, through any number of steps', async () => {
-  const step = t.compile((state: { a: t.Tensor; b: t.Tensor }) => ({ a: t.add(t.mul(state.a, 0.5), state.b), b: t.sub(state.b, state.a) }), {
-    device: gpu,
-    donate: [0],
-  });
+  const step = t.compile(
+    (state: { a: t.Tensor; b: t.Tensor }) => ({ a: t.add(t.mul(state.a, 0.5), state.b), b: t.sub(state.b, state.a) }),
+    {
+      device: gpu,
+      donate: [0],
+    },
+  );
   let state = await step({ a: values([33], 1), b: values([33], 2) });
   const before = gpu.memory().rootBytes;
   let [a, b] = [await values([33], 1).data(reference), await values([33], 2).data(reference)];
@@ -64,10 +77,18 @@ test('a donated pair keeps the donor buffer, through any number of steps', async
 });
 
 test('donated inputs that come back swapped, unchanged or twice keep their values', async () => {
-  const swap = t.compile((a: t.Tensor, b: t.Tensor) => [b, a, t.reshape(a, [3, 1]), t.add(a, b)], { device: gpu, donate: [0, 1] });
+  const swap = t.compile((a: t.Tensor, b: t.Tensor) => [b, a, t.reshape(a, [3, 1]), t.add(a, b)], {
+    device: gpu,
+    donate: [0, 1],
+  });
   const outputs = await swap(t.tensor([1, 2, 3]), t.tensor([4, 5, 6]));
   const read = await Promise.all(outputs.map(async (output) => [...(await output.data())]));
-  expect(read).toEqual([[4, 5, 6], [1, 2, 3], [1, 2, 3], [5, 7, 9]]);
+  expect(read).toEqual([
+    [4, 5, 6],
+    [1, 2, 3],
+    [1, 2, 3],
+    [5, 7, 9],
+  ]);
 });
 
 test('one tensor as several arguments, and one operand twice', async () => {
@@ -81,13 +102,19 @@ test('runs under way at once share the arena without harm', async () => {
   const inputs = Array.from({ length: 6 }, (_, seed) => values([20, 20], seed));
   const together = await Promise.all(inputs.map((x) => f(x)));
   for (const [seed, y] of together.entries())
-    expect(distance(await y.data(), await t.softmax(t.matmul(t.exp(values([20, 20], seed)), t.sin(values([20, 20], seed)))).data(reference))).toBeLessThan(1e-5);
+    expect(
+      distance(
+        await y.data(),
+        await t.softmax(t.matmul(t.exp(values([20, 20], seed)), t.sin(values([20, 20], seed)))).data(reference),
+      ),
+    ).toBeLessThan(1e-5);
 });
 
 test('memory of the intermediates that a run left behind is never read', async () => {
   const poison = t.compile((x: t.Tensor) => t.sum(t.mul(t.add(x, NaN), t.sub(x, NaN))), { device: gpu });
   await poison(t.full([50000], 1));
-  const f = (): t.Tensor => t.sum(t.pad(t.scatterAdd(t.softmax(values([40, 9], 1)), indices([40], 7, 2), 30), [3, 1], [2, 5]), 0);
+  const f = (): t.Tensor =>
+    t.sum(t.pad(t.scatterAdd(t.softmax(values([40, 9], 1)), indices([40], 7, 2), 30), [3, 1], [2, 5]), 0);
   expect(distance(await f().data(gpu), await f().data(reference))).toBeLessThan(1e-6);
 });
 
@@ -95,7 +122,11 @@ test.each([
   ['gather', 'index 5 is outside', () => t.gather(values([5, 3]), t.tensor(Int32Array.of(4, 5, 0)))],
   ['gather', 'index -1 is outside', () => t.gather(values([5, 3]), t.tensor(Int32Array.of(4, -1, 0)))],
   ['scatterAdd', "outside the table's 2 rows", () => t.scatterAdd(values([3, 2]), t.tensor(Int32Array.of(0, 1, 2)), 2)],
-  ['updateSlice', 'start 4 is outside 0 to 3', () => t.updateSlice(values([5, 2]), values([2, 2]), t.tensor(Int32Array.of(4)), 0)],
+  [
+    'updateSlice',
+    'start 4 is outside 0 to 3',
+    () => t.updateSlice(values([5, 2]), values([2, 2]), t.tensor(Int32Array.of(4)), 0),
+  ],
 ])('%s: a bad index is one clear error (%s), and the device goes on', async (name, message, build) => {
   await expect(build().data(gpu)).rejects.toThrow(new RegExp(`^${name}: .*${message}`));
   await expect(build().data(gpu)).rejects.toThrow(RangeError);
@@ -108,7 +139,10 @@ test('a tensor beyond the adapter is refused by the name of the limit', () => {
 });
 
 test('an adapter that does not exist', async () => {
-  await expect(openDevice({ adapter: 'no such adapter' })).rejects.toMatchObject({ code: 'no-adapter', message: expect.stringContaining('no such adapter') });
+  await expect(openDevice({ adapter: 'no such adapter' })).rejects.toMatchObject({
+    code: 'no-adapter',
+    message: expect.stringContaining('no such adapter'),
+  });
 });
 
 test('a lost device rejects everything with one typed error, and a fresh device works', async () => {
@@ -128,7 +162,10 @@ test('a lost device rejects everything with one typed error, and a fresh device 
 
 test('a steady loop compiles nothing new and holds no more memory', async () => {
   const device = await openDevice({ profile: 'fast' });
-  const step = t.compile((w: t.Tensor, x: t.Tensor) => t.sub(w, t.mul(t.matmul(x, t.matmul(x, w), { transposeA: true }), 1e-3)), { device, donate: [0] });
+  const step = t.compile(
+    (w: t.Tensor, x: t.Tensor) => t.sub(w, t.mul(t.matmul(x, t.matmul(x, w), { transposeA: true }), 1e-3)),
+    { device, donate: [0] },
+  );
   let w = values([16, 4], 1);
   const once = async (i: number): Promise<void> => {
     const x = t.tensor(await values([8, 16], i).data(reference), [8, 16]);

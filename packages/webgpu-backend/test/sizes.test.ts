@@ -11,23 +11,36 @@ const nonzero = length.filter((size) => size > 0);
 const runs = { numRuns: 12 };
 
 test('matmul: every transposition, batches, lengths 0 and 1, beside tiles', async () => {
-  const property = fc.asyncProperty(length, length, length, fc.integer({ min: 0, max: 3 }), fc.boolean(), fc.boolean(), (m, n, k, batch, transposeA, transposeB) =>
-    expectAgreement(() => {
-      const a = values([batch, ...(transposeA ? [k, m] : [m, k])], 1);
-      const b = values([batch, ...(transposeB ? [n, k] : [k, n])], 2);
-      return t.matmul(a, b, { transposeA, transposeB });
-    }, 2e-6),
+  const property = fc.asyncProperty(
+    length,
+    length,
+    length,
+    fc.integer({ min: 0, max: 3 }),
+    fc.boolean(),
+    fc.boolean(),
+    (m, n, k, batch, transposeA, transposeB) =>
+      expectAgreement(() => {
+        const a = values([batch, ...(transposeA ? [k, m] : [m, k])], 1);
+        const b = values([batch, ...(transposeB ? [n, k] : [k, n])], 2);
+        return t.matmul(a, b, { transposeA, transposeB });
+      }, 2e-6),
   );
   await fc.assert(property, { numRuns: 24 });
 });
 
 test('sum, max and argmax over any axes', async () => {
-  const property = fc.asyncProperty(length, length, fc.integer({ min: 1, max: 3 }), fc.subarray([0, 1, 2]), fc.boolean(), (a, b, c, axes, keep) =>
-    expectAgreement(() => {
-      const x = (): t.Tensor => values([a, c, b], 3);
-      const best = b > 0 ? [t.argmax(x())] : [];
-      return [t.sum(x(), axes, keep), t.max(x(), axes, keep), ...best];
-    }, 2e-6),
+  const property = fc.asyncProperty(
+    length,
+    length,
+    fc.integer({ min: 1, max: 3 }),
+    fc.subarray([0, 1, 2]),
+    fc.boolean(),
+    (a, b, c, axes, keep) =>
+      expectAgreement(() => {
+        const x = (): t.Tensor => values([a, c, b], 3);
+        const best = b > 0 ? [t.argmax(x())] : [];
+        return [t.sum(x(), axes, keep), t.max(x(), axes, keep), ...best];
+      }, 2e-6),
   );
   await fc.assert(property, runs);
 });
@@ -61,7 +74,14 @@ const masks: Readonly<Record<string, (queries: number, keys: number) => t.Mask |
   'window, not prefix': () => t.mask.and(t.mask.window(9), t.mask.not(t.mask.prefix(indices([2], 20, 9)))),
   'roles or dense': (queries, keys) =>
     t.mask.or(
-      t.mask.roles(indices([1, queries], 2, 3), [[true, false], [false, true]], indices([1, keys], 2, 4)),
+      t.mask.roles(
+        indices([1, queries], 2, 3),
+        [
+          [true, false],
+          [false, true],
+        ],
+        indices([1, keys], 2, 4),
+      ),
       t.mask.dense(t.cast(indices([1, queries, keys], 2, 5), 'bool')),
     ),
 };
@@ -69,18 +89,30 @@ const masks: Readonly<Record<string, (queries: number, keys: number) => t.Mask |
 test.each(Object.keys(masks))('attention, forward and all gradients, mask: %s', async (name) => {
   const width = fc.constantFrom(1, 16, 80);
   const nonzero = fc.constantFrom(1, 17, 65, 70);
-  const property = fc.asyncProperty(nonzero, nonzero, width, fc.constantFrom([2, 1], [2, 2], [6, 2]), (queries, keys, d, [heads, keyHeads]) =>
-    expectAgreement(() => {
-      const attend = (q: t.Tensor, k: t.Tensor, v: t.Tensor): t.Tensor => {
-        const mask = masks[name]!(queries, keys);
-        return t.attention(q, k, v, mask ? { mask } : {});
-      };
-      const operands = (): [t.Tensor, t.Tensor, t.Tensor] => [values([2, heads!, queries, d], 1), values([2, keyHeads!, keys, d], 2), values([2, keyHeads!, keys, d], 3)];
-      const weigh = (q: t.Tensor, k: t.Tensor, v: t.Tensor): t.Tensor => t.sum(t.mul(attend(q, k, v), values(q.shape, 4)));
-      const [q, k, v] = operands();
-      const gradients = t.grad((given: { q: t.Tensor; k: t.Tensor; v: t.Tensor }) => weigh(given.q, given.k, given.v))({ q, k, v });
-      return [attend(...operands()), gradients.q, gradients.k, gradients.v];
-    }, 1e-5),
+  const property = fc.asyncProperty(
+    nonzero,
+    nonzero,
+    width,
+    fc.constantFrom([2, 1], [2, 2], [6, 2]),
+    (queries, keys, d, [heads, keyHeads]) =>
+      expectAgreement(() => {
+        const attend = (q: t.Tensor, k: t.Tensor, v: t.Tensor): t.Tensor => {
+          const mask = masks[name]!(queries, keys);
+          return t.attention(q, k, v, mask ? { mask } : {});
+        };
+        const operands = (): [t.Tensor, t.Tensor, t.Tensor] => [
+          values([2, heads!, queries, d], 1),
+          values([2, keyHeads!, keys, d], 2),
+          values([2, keyHeads!, keys, d], 3),
+        ];
+        const weigh = (q: t.Tensor, k: t.Tensor, v: t.Tensor): t.Tensor =>
+          t.sum(t.mul(attend(q, k, v), values(q.shape, 4)));
+        const [q, k, v] = operands();
+        const gradients = t.grad((given: { q: t.Tensor; k: t.Tensor; v: t.Tensor }) =>
+          weigh(given.q, given.k, given.v),
+        )({ q, k, v });
+        return [attend(...operands()), gradients.q, gradients.k, gradients.v];
+      }, 1e-5),
   );
   await fc.assert(property, { numRuns: 3 });
 });
@@ -128,15 +160,27 @@ test('grids folded at a small limit cover every element of every kind of kernel'
   ];
   const expected = build();
   for (const [i, actual] of build().entries())
-    expect(distance(await actual.data(narrow), await expected[i]!.data(reference)), expected[i]!.toString()).toBeLessThan(1e-5);
+    expect(
+      distance(await actual.data(narrow), await expected[i]!.data(reference)),
+      expected[i]!.toString(),
+    ).toBeLessThan(1e-5);
 });
 
 test('random words and dropout choices are those of the reference, bit for bit', async () => {
-  const property = fc.asyncProperty(fc.nat(0xffffffff), fc.nat(0xffffffff), fc.nat(0xffffffff), fc.nat(300), (low, high, stream, count) =>
-    expectAgreement(() => {
-      const seed = (): t.Tensor => t.tensor(Uint32Array.of(low, high));
-      return [t.randomBits(seed(), [count], stream), t.randomUniform(seed(), [count, 3], stream), t.dropout(t.full([count], 1), 0.25, seed(), stream)];
-    }, 1e-7),
+  const property = fc.asyncProperty(
+    fc.nat(0xffffffff),
+    fc.nat(0xffffffff),
+    fc.nat(0xffffffff),
+    fc.nat(300),
+    (low, high, stream, count) =>
+      expectAgreement(() => {
+        const seed = (): t.Tensor => t.tensor(Uint32Array.of(low, high));
+        return [
+          t.randomBits(seed(), [count], stream),
+          t.randomUniform(seed(), [count, 3], stream),
+          t.dropout(t.full([count], 1), 0.25, seed(), stream),
+        ];
+      }, 1e-7),
   );
   await fc.assert(property, { numRuns: 20 });
 });
@@ -146,10 +190,12 @@ test('sine and cosine of large angles, and the ends of tanh, sigmoid and erf', a
   const near = (): t.Tensor => t.tensor(Float32Array.from({ length: 2001 }, (_, i) => ((i - 1000) / 1000) ** 3 * 8));
   const far = (): t.Tensor => t.tensor([-1e30, -200, -90, 90, 200, 1e30]);
   await expectAgreement(() => [t.sin(angles()), t.cos(angles())], 4e-7);
-  for (const x of [near, far]) await expectAgreement(() => [t.tanh(x()), t.sigmoid(x()), t.erf(x()), t.exp(t.minimum(x(), 80))], 4e-7);
+  for (const x of [near, far])
+    await expectAgreement(() => [t.tanh(x()), t.sigmoid(x()), t.erf(x()), t.exp(t.minimum(x(), 80))], 4e-7);
 });
 
 test('results repeat bit for bit', async () => {
-  const build = (): t.Tensor => t.scatterAdd(t.matmul(values([130, 65], 1), values([65, 33], 2)), indices([130], 7, 3), 7);
+  const build = (): t.Tensor =>
+    t.scatterAdd(t.matmul(values([130, 65], 1), values([65, 33], 2)), indices([130], 7, 3), 7);
   expect(await build().data(gpu)).toEqual(await build().data(gpu));
 });

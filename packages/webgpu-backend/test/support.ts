@@ -9,9 +9,9 @@ import {
   tensor,
 } from '@mindseye/tensor-core';
 import { expect } from 'vitest';
-import { openDevice } from '../src/index.js';
+import { type WebGpuDevice, openDevice } from '../src/index.js';
 
-export const gpu = await openDevice();
+export const gpu: WebGpuDevice = await openDevice();
 export const reference: Device = createReferenceDevice();
 
 /** f32 values from -2 to 2, the same for the same seed. */

@@ -61,16 +61,22 @@ export async function peftEntries({ lora, tokenRows }: PeftAdapter, device: Devi
   return entries;
 }
 
+/** Settings of PEFT that change what an adapter computes; each has to be off. */
+const offSettings = [
+  'use_rslora', 'use_dora', 'use_qalora', 'use_bdlora', 'fan_in_fan_out', 'lora_bias', 'alora_invocation_tokens', 'arrow_config', 'kasa_config',
+  'velora_config', 'monteclora_config', 'layer_replication', 'target_parameters',
+] as const;
+const off = z.union([z.literal(false), z.null(), z.array(z.unknown()).max(0)], 'is not supported').optional();
+
 const schema = z.looseObject({
+  ...(Object.fromEntries(offSettings.map((name) => [name, off])) as Record<(typeof offSettings)[number], typeof off>),
   peft_type: z.literal('LORA'),
   r: z.number().int().min(1).max(4096),
   lora_alpha: z.number(),
   lora_dropout: z.number().min(0).max(0.999).default(0),
-  use_rslora: z.literal(false).nullish(),
-  use_dora: z.literal(false).nullish(),
-  fan_in_fan_out: z.literal(false).nullish(),
   bias: z.literal('none').nullish(),
-  lora_bias: z.literal(false).nullish(),
+  // PiSSA and its like also change the base weights, which the file does not hold.
+  init_lora_weights: z.union([z.boolean(), z.enum(['gaussian', 'eva', 'orthogonal'])]).nullish(),
   modules_to_save: z.array(z.string()).max(0).nullish(),
   rank_pattern: z.record(z.string(), z.number()).nullish(),
   alpha_pattern: z.record(z.string(), z.number()).nullish(),
@@ -101,14 +107,16 @@ export async function readPeftAdapter(json: unknown, source: TensorSource, locat
     if (!match) throw new InvalidInputError(`${location}: tensor ${key} is not a LoRA matrix or a trained token row; only those are supported`);
     const value = tensor(await source.readFloat32(key), source.info(key).shape);
     const path = canonicalName(`${match[1]!}.`).slice(0, -1);
+    if (match[2] === 'token_adapter' && !path.endsWith('.embed_tokens')) throw new InvalidInputError(`${location}: tensor ${key} trains rows of ${path}; only rows of embed_tokens are supported`);
     if (match[2] === 'token_adapter') rows = value;
     else halves.set(path, { ...halves.get(path), [match[2] === 'lora_A' ? 'a' : 'b']: value });
   }
   const lora: Record<string, LoraPair> = {};
   for (const [path, { a, b }] of halves) {
-    if (!a || !b || a.shape[0] !== r || b.shape[1] !== r) throw new InvalidInputError(`${location}: ${path} needs lora_A [${r}, in] and lora_B [out, ${r}]; the file is incomplete or of another rank`);
+    if (!a || !b || a.rank !== 2 || b.rank !== 2 || a.shape[0] !== r || b.shape[1] !== r) throw new InvalidInputError(`${location}: ${path} needs lora_A [${r}, in] and lora_B [out, ${r}]; the file is incomplete or of another rank`);
     lora[path] = { a, b };
   }
+  if (halves.size === 0 && !rows) throw new InvalidInputError(`${location}: adapter_model.safetensors holds no LoRA matrix and no trained token row; it would change nothing, save the adapter again`);
   const ids = Array.isArray(indices) ? indices : indices?.['embed_tokens'];
   const targetModules = [...new Set(Object.keys(lora).map((path) => path.slice(path.lastIndexOf('.') + 1)))];
   return { config: { rank: r, alpha, dropout, targetModules }, lora, ...trainedRows(ids, rows, location) };

@@ -51,7 +51,7 @@ const roundUp = (length: number): number => Math.ceil(length / lengthStep) * len
 export function batchOperands(config: Qwen2_5_VLConfig, examples: readonly TrainingExample[], totalLabels: number, features?: readonly Float32Array[]): BatchOperands {
   const merge = config.visionConfig.spatialMergeSize;
   const hidden = config.textConfig.hiddenSize;
-  const { groups, starts } = groupImages(config, examples);
+  const { groups, starts } = features ? { groups: [], starts: [] } : groupImages(config, examples);
   let row = 0;
   const featureStarts = examples.map(({ images }) => images.map(({ grid }) => (row += visualTokens(grid, merge)) - visualTokens(grid, merge)));
   const length = roundUp(Math.max(...examples.map(({ sequence }) => sequence.inputIds.length)));
@@ -76,7 +76,7 @@ export function batchOperands(config: Qwen2_5_VLConfig, examples: readonly Train
     labels: padded(labels, ignoredLabel),
     lossScale: tensor(1 / totalLabels),
     features: features && row > 0 ? tensor(joined(features), [row, hidden]) : null,
-    images: features ? [] : groups,
+    images: groups,
   };
 }
 

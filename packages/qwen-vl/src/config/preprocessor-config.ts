@@ -17,12 +17,14 @@ const perChannel = z.union([z.number(), z.array(z.number()).min(1).max(16)]);
 const schema = z.looseObject({
   min_pixels: pixels.nullish(),
   max_pixels: pixels.nullish(),
-  size: z.looseObject({
-    shortest_edge: pixels.nullish(),
-    longest_edge: pixels.nullish(),
-    min_pixels: pixels.nullish(),
-    max_pixels: pixels.nullish(),
-  }).nullish(),
+  size: z
+    .looseObject({
+      shortest_edge: pixels.nullish(),
+      longest_edge: pixels.nullish(),
+      min_pixels: pixels.nullish(),
+      max_pixels: pixels.nullish(),
+    })
+    .nullish(),
   patch_size: integer(1, LIMITS.patch).default(14),
   temporal_patch_size: integer(1, 16).default(2),
   merge_size: integer(1, 16).default(2),

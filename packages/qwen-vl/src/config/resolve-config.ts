@@ -70,7 +70,10 @@ const visionSchema = z.looseObject({
   temporal_patch_size: integer(1, 16).default(2),
   spatial_merge_size: integer(1, 16).default(2),
   window_size: integer(1, 2 ** 16).default(112),
-  fullatt_block_indexes: z.array(integer(0, LIMITS.layers - 1)).max(LIMITS.layers).optional(),
+  fullatt_block_indexes: z
+    .array(integer(0, LIMITS.layers - 1))
+    .max(LIMITS.layers)
+    .optional(),
   out_hidden_size: integer(1, LIMITS.width).default(3584),
   tokens_per_second: z.number().min(0).max(1000).default(4),
 });
@@ -209,7 +212,10 @@ export function resolveConfig(json: unknown, source: string = 'config.json'): Qw
   // Nested fields win over root ones; root ones are the old layout's text fields and, for the rest, harmless.
   const text = validate(textSchema, root.text_config ?? json, source);
   const textConfig = resolveText(text, source);
-  const visionConfig = resolveVision(validate(visionSchema, root.vision_config ?? {}, `${source}: vision_config`), source);
+  const visionConfig = resolveVision(
+    validate(visionSchema, root.vision_config ?? {}, `${source}: vision_config`),
+    source,
+  );
   ensure(
     visionConfig.outHiddenSize === textConfig.hiddenSize,
     source,

@@ -13,7 +13,12 @@ import { basename } from 'node:path';
 import type sharp from 'sharp';
 import type { SharpOptions } from 'sharp';
 import { ImageError, oneLine } from '../errors.js';
-import { checkPixelLimit, completeOptions, inspectImage, type DecodeImageOptions } from '../processor/decode-options.js';
+import {
+  checkPixelLimit,
+  completeOptions,
+  inspectImage,
+  type DecodeImageOptions,
+} from '../processor/decode-options.js';
 import type { RgbImage } from '../processor/raster.js';
 
 /** Largest image file read, in bytes. */
@@ -43,8 +48,7 @@ function cmykToRgb(cmyk: Uint8Array): Uint8Array {
   return rgb;
 }
 
-async function decode(
-  load: typeof sharp, bytes: Uint8Array, options: Required<DecodeImageOptions>): Promise<RgbImage> {
+async function decode(load: typeof sharp, bytes: Uint8Array, options: Required<DecodeImageOptions>): Promise<RgbImage> {
   // Damaged data fails instead of turning grey; the pixel limit is checked below, in our words.
   const settings: SharpOptions = { failOn: 'error', limitInputPixels: false, ignoreIcc: true };
   const metadata = await load(bytes, settings).metadata();
@@ -59,7 +63,9 @@ async function decode(
   const { width, height } = info;
   const samples = isCmyk && info.channels === 4 ? cmykToRgb(data) : new Uint8Array(data);
   if (samples.length !== width * height * 3) {
-    throw new ImageError(`${options.name}: the image has an unusual colour layout (${metadata.space}); convert it to RGB`);
+    throw new ImageError(
+      `${options.name}: the image has an unusual colour layout (${metadata.space}); convert it to RGB`,
+    );
   }
   return { data: samples, width, height, channels: 3 };
 }
@@ -78,7 +84,9 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
   } catch (error) {
     if (error instanceof ImageError) throw error;
     const reason = oneLine(error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error), 120);
-    throw new ImageError(`${complete.name}: the image is corrupt or truncated (${reason}); replace the file`, { cause: error });
+    throw new ImageError(`${complete.name}: the image is corrupt or truncated (${reason}); replace the file`, {
+      cause: error,
+    });
   }
 }
 

@@ -29,9 +29,12 @@ export async function readTextFile(path: string, maxBytes: number): Promise<stri
     }
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ModelFolderError(missing ? `${path}: no such file; check the path` : `${path}: cannot be read (${reason})`, {
-      cause: error,
-    });
+    throw new ModelFolderError(
+      missing ? `${path}: no such file; check the path` : `${path}: cannot be read (${reason})`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

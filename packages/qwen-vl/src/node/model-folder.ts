@@ -78,7 +78,8 @@ export class ModelFolder {
       entries = await readdir(path);
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
-      const reason = code === 'ENOENT' ? 'no such folder' : code === 'ENOTDIR' ? 'not a folder' : `cannot be read (${String(code)})`;
+      const reason =
+        code === 'ENOENT' ? 'no such folder' : code === 'ENOTDIR' ? 'not a folder' : `cannot be read (${String(code)})`;
       throw new ModelFolderError(`${path}: ${reason}; name a checkpoint folder with a config.json`, { cause: error });
     }
     const present = new Set(entries);
@@ -86,7 +87,9 @@ export class ModelFolder {
     const missing = parts.map((part) => NEEDED_FILES[part]).filter((names) => !names.some((name) => files.has(name)));
     if (missing.length > 0) {
       const list = missing.map((names) => names.join(' or ')).join(', ');
-      throw new ModelFolderError(`${path}: missing ${list}; download the whole checkpoint, or name the folder that holds it`);
+      throw new ModelFolderError(
+        `${path}: missing ${list}; download the whole checkpoint, or name the folder that holds it`,
+      );
     }
     return new ModelFolder(path, files);
   }
@@ -149,7 +152,8 @@ export class ModelFolder {
   }
 
   async #require(name: ModelFileName): Promise<unknown> {
-    if (!this.files.has(name)) throw new ModelFolderError(`${this.path}: missing ${name}; download the whole checkpoint`);
+    if (!this.files.has(name))
+      throw new ModelFolderError(`${this.path}: missing ${name}; download the whole checkpoint`);
     return this.#optional(name);
   }
 }

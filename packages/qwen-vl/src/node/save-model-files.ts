@@ -39,7 +39,8 @@ export async function saveModelFiles(folder: string, files: ModelFiles): Promise
   const { config, preprocessor, generation, tokenizer, chatTemplate } = files;
   const json: [name: string, content: unknown][] = [];
   if (config !== undefined) json.push(['config.json', toHuggingFaceConfig(config, files.dtype)]);
-  if (preprocessor !== undefined) json.push(['preprocessor_config.json', toHuggingFacePreprocessorConfig(preprocessor)]);
+  if (preprocessor !== undefined)
+    json.push(['preprocessor_config.json', toHuggingFacePreprocessorConfig(preprocessor)]);
   if (generation !== undefined) json.push(['generation_config.json', toHuggingFaceGenerationConfig(generation)]);
   if (tokenizer !== undefined) {
     const template = chatTemplate === undefined ? {} : { chat_template: chatTemplate.source };

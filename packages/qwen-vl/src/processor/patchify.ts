@@ -49,7 +49,8 @@ export function rescaleAndNormalize(image: RgbImage, config: Normalization): Flo
   for (let channel = 0; channel < channels; channel++) {
     const plane = channel * pixels;
     const row = channel * 256;
-    for (let pixel = 0; pixel < pixels; pixel++) values[plane + pixel] = table[row + data[pixel * channels + channel]!]!;
+    for (let pixel = 0; pixel < pixels; pixel++)
+      values[plane + pixel] = table[row + data[pixel * channels + channel]!]!;
   }
   return values;
 }

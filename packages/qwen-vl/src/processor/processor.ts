@@ -58,7 +58,11 @@ export class Processor {
    * @param images as many as there are image parts; none is fine
    * @throws ConversationError if counts differ, a message is malformed or the template fails; ImageError for an image
    */
-  process(messages: readonly Message[], images: readonly RasterImage[] = [], options: ProcessOptions = {}): ProcessedConversation {
+  process(
+    messages: readonly Message[],
+    images: readonly RasterImage[] = [],
+    options: ProcessOptions = {},
+  ): ProcessedConversation {
     checkMessages(messages, images.length);
     const imageTokenId = this.tokenizer.requireId(IMAGE_TOKEN);
     const videoTokenId = this.tokenizer.tokenToId(VIDEO_TOKEN);
@@ -99,8 +103,13 @@ export class Processor {
   #render(messages: readonly Message[], options: RenderOptions): (number | string)[] {
     const special = this.tokenizer.addedTokens.filter((token) => token.special).map((token) => token.content);
     const guard = new TextGuard(special, this.chatTemplate.source, messages);
-    const rendered = this.chatTemplate.render(messages.map((message) => guard.protect(message)), options);
-    return this.tokenizer.splitSpecialTokens(rendered).map((piece) => (typeof piece === 'string' ? guard.restore(piece) : piece));
+    const rendered = this.chatTemplate.render(
+      messages.map((message) => guard.protect(message)),
+      options,
+    );
+    return this.tokenizer
+      .splitSpecialTokens(rendered)
+      .map((piece) => (typeof piece === 'string' ? guard.restore(piece) : piece));
   }
 }
 
@@ -109,13 +118,16 @@ export class Processor {
  * @throws ConversationError if there is no image or the question is blank
  */
 export function visualQuestion(question: string, imageCount: number): readonly Message[] {
-  if (question.trim() === '') throw new ConversationError('the question is empty; say what you want to know about the image');
+  if (question.trim() === '')
+    throw new ConversationError('the question is empty; say what you want to know about the image');
   if (imageCount < 1) {
     throw new ConversationError(`there is no image to go with the question ${quoteValue(question)}; pass at least one`);
   }
   const images = Array.from({ length: imageCount }, () => ({ type: 'image' }) as const);
   return [{ role: 'user', content: [...images, { type: 'text', text: question }] }];
 }
+
+const isRecord = (value: unknown): boolean => typeof value === 'object' && value !== null;
 
 function checkMessages(messages: readonly Message[], imageCount: number): void {
   if (!Array.isArray(messages) || messages.length === 0 || messages.length > MAX_MESSAGES) {
@@ -124,14 +136,17 @@ function checkMessages(messages: readonly Message[], imageCount: number): void {
   let places = 0;
   for (const [index, message] of messages.entries()) {
     const name = `message ${index + 1}`;
-    if (!MESSAGE_ROLES.includes(message.role)) {
-      throw new ConversationError(`${name}: role ${quoteValue(message.role)} must be one of ${MESSAGE_ROLES.join(', ')}`);
+    // Messages often come out of a data file, so the types are a promise that has to be checked.
+    if (!isRecord(message) || !MESSAGE_ROLES.includes(message.role)) {
+      const role = quoteValue(isRecord(message) ? message.role : message);
+      throw new ConversationError(`${name}: role ${role} must be one of ${MESSAGE_ROLES.join(', ')}`);
     }
     if (typeof message.content === 'string') continue;
-    if (!Array.isArray(message.content)) throw new ConversationError(`${name}: content must be text or a list of parts`);
+    if (!Array.isArray(message.content))
+      throw new ConversationError(`${name}: content must be text or a list of parts`);
     for (const part of message.content) {
-      if (part.type === 'image') places++;
-      else if (part.type !== 'text' || typeof part.text !== 'string') {
+      if (isRecord(part) && part.type === 'image') places++;
+      else if (!isRecord(part) || part.type !== 'text' || typeof part.text !== 'string') {
         throw new ConversationError(`${name}: a part must be { type: 'text', text } or { type: 'image' }`);
       }
     }

@@ -31,7 +31,9 @@ export function checkRaster(image: RasterImage, name: string = 'image'): void {
   for (const side of ['width', 'height'] as const) {
     const value = image[side];
     if (!Number.isInteger(value) || value < 1 || value > LONGEST_SIDE) {
-      throw new ImageError(`${name}: ${side} must be a whole number from 1 to ${LONGEST_SIDE}, got ${quoteValue(value)}`);
+      throw new ImageError(
+        `${name}: ${side} must be a whole number from 1 to ${LONGEST_SIDE}, got ${quoteValue(value)}`,
+      );
     }
   }
   if (![1, 3, 4].includes(image.channels)) {

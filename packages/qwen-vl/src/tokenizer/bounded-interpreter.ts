@@ -11,7 +11,7 @@ import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 const MAX_TEMPLATE_LENGTH = 2 ** 18;
 /** The library's lexer takes quadratic time over a run of whitespace; real templates indent by tens. */
 const MAX_WHITESPACE_RUN = 1000;
-const MAX_STEPS = 1_000_000;
+const MAX_STEPS = 500_000;
 const MAX_RANGE = 10_000;
 /** Largest string or list a template may build. */
 const MAX_SIZE = 2 ** 22;

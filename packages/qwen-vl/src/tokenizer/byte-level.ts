@@ -16,7 +16,9 @@ function makeAlphabet(): readonly string[] {
 /** Character of each byte. */
 export const BYTE_CHARACTERS: readonly string[] = makeAlphabet();
 
-const CHARACTER_BYTES: ReadonlyMap<string, number> = new Map(BYTE_CHARACTERS.map((character, byte) => [character, byte]));
+const CHARACTER_BYTES: ReadonlyMap<string, number> = new Map(
+  BYTE_CHARACTERS.map((character, byte) => [character, byte]),
+);
 
 /**
  * The bytes a token stands for. A token with a character outside the alphabet (an added token, never a BPE one) stands for

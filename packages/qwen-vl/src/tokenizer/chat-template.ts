@@ -42,7 +42,9 @@ function templateIn(json: unknown): string | undefined {
   const template = json.chat_template;
   if (typeof template === 'string') return template;
   if (!Array.isArray(template)) return undefined;
-  const named = template.find((entry: unknown) => typeof entry === 'object' && entry !== null && 'name' in entry && entry.name === 'default');
+  const named = template.find(
+    (entry: unknown) => typeof entry === 'object' && entry !== null && 'name' in entry && entry.name === 'default',
+  );
   return typeof named?.template === 'string' ? named.template : undefined;
 }
 

@@ -41,7 +41,10 @@ const WORD_RULES = 'tokens with lstrip, rstrip or single_word are not supported'
 const off = (message: string): z.ZodType<unknown> => z.literal([false, null], message).optional();
 
 const addedTokenSchema = z.looseObject({
-  id: z.int().min(0).max(LIMITS.vocabSize - 1),
+  id: z
+    .int()
+    .min(0)
+    .max(LIMITS.vocabSize - 1),
   content: z.string().min(1).max(MAX_TOKEN_LENGTH),
   special: z.boolean().default(false),
   normalized: z.boolean().optional(),
@@ -101,7 +104,10 @@ function checkVocabulary(vocab: Record<string, unknown>, source: string): Record
   const checked = Object.create(null) as Record<string, number>;
   for (const [token, id] of Object.entries(vocab)) {
     if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= LIMITS.vocabSize) {
-      return fail(source, `model.vocab: ${quoteValue(token)} has id ${quoteValue(id)}, not a whole number below ${LIMITS.vocabSize}`);
+      return fail(
+        source,
+        `model.vocab: ${quoteValue(token)} has id ${quoteValue(id)}, not a whole number below ${LIMITS.vocabSize}`,
+      );
     }
     const other = byId.get(id);
     if (other !== undefined) {
@@ -114,7 +120,8 @@ function checkVocabulary(vocab: Record<string, unknown>, source: string): Record
     checked[token] = id;
   }
   const missing = BYTE_CHARACTERS.findIndex((character) => !(character in checked));
-  if (missing >= 0) fail(source, `model.vocab: the token of byte ${missing} is missing; a byte-level vocabulary has all 256`);
+  if (missing >= 0)
+    fail(source, `model.vocab: the token of byte ${missing} is missing; a byte-level vocabulary has all 256`);
   return checked;
 }
 
@@ -147,16 +154,26 @@ function checkAddedTokens(
   const contents = new Map<number, string>();
   const ids = new Map<string, number>();
   for (const { id, content } of tokens) {
-    const taken = contents.get(id) ?? (vocabularyIds.has(id) && vocabulary[content] !== id ? 'a token of model.vocab' : undefined);
-    if (taken !== undefined) fail(source, `added_tokens: ${quoteValue(content)} has id ${id}, which belongs to ${taken}`);
+    const taken =
+      contents.get(id) ?? (vocabularyIds.has(id) && vocabulary[content] !== id ? 'a token of model.vocab' : undefined);
+    if (taken !== undefined)
+      fail(source, `added_tokens: ${quoteValue(content)} has id ${id}, which belongs to ${taken}`);
     if (ids.has(content) || (vocabulary[content] ?? id) !== id) {
-      fail(source, `added_tokens: ${quoteValue(content)} has two ids, ${id} and ${ids.get(content) ?? vocabulary[content]}`);
+      fail(
+        source,
+        `added_tokens: ${quoteValue(content)} has two ids, ${id} and ${ids.get(content) ?? vocabulary[content]}`,
+      );
     }
     contents.set(id, quoteValue(content));
     ids.set(content, id);
   }
   // The reference normalises by default unless the token is special.
-  return tokens.map(({ id, content, special, normalized }) => ({ id, content, special, normalized: normalized ?? !special }));
+  return tokens.map(({ id, content, special, normalized }) => ({
+    id,
+    content,
+    special,
+    normalized: normalized ?? !special,
+  }));
 }
 
 /**
@@ -176,7 +193,10 @@ export function checkTokenizerJson(json: unknown, source: string = 'tokenizer.js
   const pattern = file.pre_tokenizer.pretokenizers[0].pattern.Regex;
   const splitPattern = SPLIT_PATTERNS.get(pattern);
   if (splitPattern === undefined) {
-    return fail(source, `pre_tokenizer: the split pattern ${quoteValue(pattern)} is not that of Qwen2, the only supported one`);
+    return fail(
+      source,
+      `pre_tokenizer: the split pattern ${quoteValue(pattern)} is not that of Qwen2, the only supported one`,
+    );
   }
   const vocabulary = checkVocabulary(file.model.vocab, source);
   return {

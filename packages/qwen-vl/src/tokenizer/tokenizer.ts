@@ -34,7 +34,9 @@ const MAX_TEXT_LENGTH = 2 ** 21;
 /** Matches any of the tokens, the longest where several begin; null if there is none. */
 function matcher(contents: readonly string[]): RegExp | null {
   if (contents.length === 0) return null;
-  const alternatives = contents.toSorted((a, b) => b.length - a.length).map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
+  const alternatives = contents
+    .toSorted((a, b) => b.length - a.length)
+    .map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
   return new RegExp(alternatives.join('|'), 'g');
 }
 
@@ -109,7 +111,8 @@ export class Tokenizer {
   /** Id of a token that must exist. @throws TokenizerError naming it */
   requireId(token: string): number {
     const id = this.#ids.get(token);
-    if (id === undefined) throw new TokenizerError(`the tokenizer has no token ${quoteValue(token)}; use one of Qwen2.5-VL`);
+    if (id === undefined)
+      throw new TokenizerError(`the tokenizer has no token ${quoteValue(token)}; use one of Qwen2.5-VL`);
     return id;
   }
 
@@ -128,7 +131,8 @@ export class Tokenizer {
     if (text.length > MAX_TEXT_LENGTH) {
       throw new TokenizerError(`a text of ${text.length} characters is above the limit of ${MAX_TEXT_LENGTH}`);
     }
-    const { raw, normalized } = options.parseSpecialTokens === true ? this.#allMatchers().all : this.#allMatchers().ordinary;
+    const { raw, normalized } =
+      options.parseSpecialTokens === true ? this.#allMatchers().all : this.#allMatchers().ordinary;
     return this.#split(text.toWellFormed(), raw).flatMap((piece) => {
       if (typeof piece === 'number') return [piece];
       return this.#split(this.#encoder.normalize(piece), normalized).flatMap((part) =>
@@ -219,7 +223,9 @@ export class Tokenizer {
   #allMatchers(): { readonly all: Matchers; readonly ordinary: Matchers } {
     const build = (tokens: readonly AddedToken[]): Matchers => ({
       raw: matcher(tokens.filter((token) => !token.normalized).map((token) => token.content)),
-      normalized: matcher(tokens.filter((token) => token.normalized).map((token) => this.#encoder.normalize(token.content))),
+      normalized: matcher(
+        tokens.filter((token) => token.normalized).map((token) => this.#encoder.normalize(token.content)),
+      ),
     });
     const tokens = this.addedTokens;
     return (this.#matchers ??= { all: build(tokens), ordinary: build(tokens.filter((token) => !token.special)) });

@@ -75,7 +75,9 @@ function merge(pieces: readonly string[], [left, right]: readonly [string, strin
  */
 export function trainByteLevelBpe(lines: Iterable<string>, vocabularySize: number): TrainedTokenizer {
   if (!Number.isInteger(vocabularySize) || vocabularySize < 256 || vocabularySize > 65536) {
-    throw new TokenizerError(`vocabularySize must be a whole number from 256 (the bytes) to 65536, got ${vocabularySize}`);
+    throw new TokenizerError(
+      `vocabularySize must be a whole number from 256 (the bytes) to 65536, got ${vocabularySize}`,
+    );
   }
   const vocab = Object.fromEntries(ALPHABET.map((character, id) => [character, id]));
   const splitPattern = SPLIT_PATTERNS.get(QWEN2_SPLIT_PATTERN) ?? QWEN2_SPLIT_PATTERN;
@@ -108,7 +110,10 @@ export function trainByteLevelBpe(lines: Iterable<string>, vocabularySize: numbe
 const NO_STRIPPING = { single_word: false, lstrip: false, rstrip: false, normalized: false };
 const BYTE_LEVEL = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false };
 
-function tokenizerJson(vocab: Readonly<Record<string, number>>, merges: readonly (readonly [string, string])[]): JsonObject {
+function tokenizerJson(
+  vocab: Readonly<Record<string, number>>,
+  merges: readonly (readonly [string, string])[],
+): JsonObject {
   const firstId = Object.keys(vocab).length;
   const split = { type: 'Split', pattern: { Regex: QWEN2_SPLIT_PATTERN }, behavior: 'Isolated', invert: false };
   return {
@@ -136,7 +141,9 @@ function tokenizerJson(vocab: Readonly<Record<string, number>>, merges: readonly
 }
 
 function tokenizerConfig(firstId: number): JsonObject {
-  const added = QWEN2_5_ADDED_TOKENS.map((token, index) => [String(firstId + index), { ...token, ...NO_STRIPPING }] as const);
+  const added = QWEN2_5_ADDED_TOKENS.map(
+    (token, index) => [String(firstId + index), { ...token, ...NO_STRIPPING }] as const,
+  );
   const special = QWEN2_5_ADDED_TOKENS.filter((token) => token.special && token.content !== END_OF_TEXT_TOKEN);
   return {
     add_bos_token: false,

@@ -17,7 +17,9 @@ const config: fc.Arbitrary<Qwen2_5_VLConfig> = fc
   .record({
     keyValueHeads: fc.integer({ min: 1, max: 4 }),
     group: fc.integer({ min: 1, max: 4 }),
-    sections: fc.tuple(...[1, 2, 3].map(() => fc.integer({ min: 1, max: 8 }))) as fc.Arbitrary<[number, number, number]>,
+    sections: fc.tuple(...[1, 2, 3].map(() => fc.integer({ min: 1, max: 8 }))) as fc.Arbitrary<
+      [number, number, number]
+    >,
     ownHeadDim: fc.boolean(),
     depth: fc.integer({ min: 1, max: 6 }),
     visionHeads: fc.integer({ min: 1, max: 4 }),
@@ -55,7 +57,7 @@ const config: fc.Arbitrary<Qwen2_5_VLConfig> = fc
         numHeads: visionHeads,
         hiddenAct: 'silu',
         inChannels: 3,
-        patchSize: small[0]! % 8 + 1,
+        patchSize: (small[0]! % 8) + 1,
         temporalPatchSize: 2,
         spatialMergeSize: 2,
         windowSize: 64,
@@ -78,13 +80,19 @@ const config: fc.Arbitrary<Qwen2_5_VLConfig> = fc
 function nested(flat: Json): Json {
   const { vision_config, rope_theta, rope_scaling, tie_word_embeddings, ...rest } = flat;
   const rope = rope_scaling as Json;
-  const ids = Object.fromEntries(Object.entries(rest).filter(([key]) => /^(image|video|vision_\w+)_token_id$/.test(key)));
+  const ids = Object.fromEntries(
+    Object.entries(rest).filter(([key]) => /^(image|video|vision_\w+)_token_id$/.test(key)),
+  );
   return {
     model_type: 'qwen2_5_vl',
     tie_word_embeddings,
     ...ids,
     vision_config: { ...(vision_config as Json), in_chans: undefined },
-    text_config: { ...rest, model_type: 'qwen2_5_vl_text', rope_parameters: { rope_type: 'default', rope_theta, mrope_section: rope['mrope_section'] } },
+    text_config: {
+      ...rest,
+      model_type: 'qwen2_5_vl_text',
+      rope_parameters: { rope_type: 'default', rope_theta, mrope_section: rope['mrope_section'] },
+    },
   };
 }
 
@@ -104,14 +112,23 @@ describe('round trips', () => {
       expect(resolveConfig(JSON.parse(JSON.stringify(toHuggingFaceConfig(preset()))))).toEqual(preset());
     }
     for (const preset of [tinyPreprocessorConfig(), publishedPreprocessorConfig()]) {
-      expect(resolvePreprocessorConfig(JSON.parse(JSON.stringify(toHuggingFacePreprocessorConfig(preset))))).toEqual(preset);
+      expect(resolvePreprocessorConfig(JSON.parse(JSON.stringify(toHuggingFacePreprocessorConfig(preset))))).toEqual(
+        preset,
+      );
     }
   });
 
   test('generation settings', () => {
     const settings: GenerationConfig = {
-      doSample: true, temperature: 0.1, topK: 1, topP: 0.001, repetitionPenalty: 1.05, maxNewTokens: 20,
-      bosTokenId: 1, eosTokenIds: [3, 1], padTokenId: 1,
+      doSample: true,
+      temperature: 0.1,
+      topK: 1,
+      topP: 0.001,
+      repetitionPenalty: 1.05,
+      maxNewTokens: 20,
+      bosTokenId: 1,
+      eosTokenIds: [3, 1],
+      padTokenId: 1,
     };
     expect(resolveGenerationConfig(toHuggingFaceGenerationConfig(settings), tinyConfig())).toEqual(settings);
   });
@@ -120,15 +137,43 @@ describe('round trips', () => {
 describe('files of checkpoints', () => {
   test('saved by transformers 5, nested', () => {
     const { textConfig, visionConfig, ...rest } = resolveConfig(readGoldenJson('models/tiny-tied/config.json'));
-    expect(textConfig).toMatchObject({ hiddenSize: 64, numHiddenLayers: 3, headDim: 16, mropeSection: [2, 3, 3], ropeTheta: 10000, rmsNormEps: 1e-6 });
-    expect(visionConfig).toMatchObject({ depth: 4, patchSize: 4, windowSize: 16, fullattBlockIndexes: [1, 3], outHiddenSize: 64, tokensPerSecond: 2 });
-    expect(rest).toMatchObject({ imageTokenId: 468, tieWordEmbeddings: true, bosTokenId: 456, eosTokenIds: [458], padTokenId: null });
+    expect(textConfig).toMatchObject({
+      hiddenSize: 64,
+      numHiddenLayers: 3,
+      headDim: 16,
+      mropeSection: [2, 3, 3],
+      ropeTheta: 10000,
+      rmsNormEps: 1e-6,
+    });
+    expect(visionConfig).toMatchObject({
+      depth: 4,
+      patchSize: 4,
+      windowSize: 16,
+      fullattBlockIndexes: [1, 3],
+      outHiddenSize: 64,
+      tokensPerSecond: 2,
+    });
+    expect(rest).toMatchObject({
+      imageTokenId: 468,
+      tieWordEmbeddings: true,
+      bosTokenId: 456,
+      eosTokenIds: [458],
+      padTokenId: null,
+    });
   });
 
   test('in the layout of the original checkpoints, flat', () => {
-    const { textConfig, visionConfig, tieWordEmbeddings } = resolveConfig(readGoldenJson('models/tiny-untied/config.json'));
+    const { textConfig, visionConfig, tieWordEmbeddings } = resolveConfig(
+      readGoldenJson('models/tiny-untied/config.json'),
+    );
     expect(textConfig).toMatchObject({ hiddenSize: 48, numAttentionHeads: 3, numKeyValueHeads: 1, ropeTheta: 1e6 });
-    expect(visionConfig).toMatchObject({ hiddenSize: 40, numHeads: 2, inChannels: 3, fullattBlockIndexes: [0], windowSize: 32 });
+    expect(visionConfig).toMatchObject({
+      hiddenSize: 40,
+      numHeads: 2,
+      inChannels: 3,
+      fullattBlockIndexes: [0],
+      windowSize: 32,
+    });
     expect(tieWordEmbeddings).toBe(false);
   });
 
@@ -136,14 +181,29 @@ describe('files of checkpoints', () => {
     const budget = { minPixels: 64, maxPixels: 4096 };
     expect(resolvePreprocessorConfig({ min_pixels: 64, max_pixels: 4096 })).toMatchObject(budget);
     expect(resolvePreprocessorConfig({ size: { shortest_edge: 64, longest_edge: 4096 } })).toMatchObject(budget);
-    expect(resolvePreprocessorConfig({ image_processor: { size: { shortest_edge: 64, longest_edge: 4096 } } })).toMatchObject(budget);
-    expect(resolvePreprocessorConfig({ min_pixels: 64, size: { shortest_edge: 1, longest_edge: 4096 } })).toMatchObject(budget);
+    expect(
+      resolvePreprocessorConfig({ image_processor: { size: { shortest_edge: 64, longest_edge: 4096 } } }),
+    ).toMatchObject(budget);
+    expect(resolvePreprocessorConfig({ min_pixels: 64, size: { shortest_edge: 1, longest_edge: 4096 } })).toMatchObject(
+      budget,
+    );
   });
 
   test('generation settings of the published files, and none at all', () => {
     const read = resolveGenerationConfig(readGoldenJson('models/tiny-tied/generation_config.json'), tinyConfig());
-    expect(read).toMatchObject({ doSample: true, temperature: 0.1, topK: 1, topP: 0.001, repetitionPenalty: 1.05, eosTokenIds: [458, 456] });
-    expect(resolveGenerationConfig(undefined, tinyConfig())).toMatchObject({ doSample: false, repetitionPenalty: 1, eosTokenIds: [450] });
+    expect(read).toMatchObject({
+      doSample: true,
+      temperature: 0.1,
+      topK: 1,
+      topP: 0.001,
+      repetitionPenalty: 1.05,
+      eosTokenIds: [458, 456],
+    });
+    expect(resolveGenerationConfig(undefined, tinyConfig())).toMatchObject({
+      doSample: false,
+      repetitionPenalty: 1,
+      eosTokenIds: tinyConfig().eosTokenIds,
+    });
   });
 });
 
@@ -174,23 +234,44 @@ describe('refusals', () => {
     [{ num_hidden_layers: 1e9 }, /num_hidden_layers/],
     [{ hidden_size: 96.5 }, /hidden_size/],
     [{ hidden_size: '96' }, /hidden_size: .* \(got "96"\)/],
-    [{ num_attention_heads: 5 }, /hidden_size 96 must be a multiple of num_attention_heads 5|multiple of num_key_value_heads/],
+    [
+      { num_attention_heads: 5 },
+      /hidden_size 96 must be a multiple of num_attention_heads 5|multiple of num_key_value_heads/,
+    ],
     [{ num_key_value_heads: 4 }, /num_attention_heads 6 must be a multiple of num_key_value_heads 4/],
     [{ hidden_act: 'gelu' }, /hidden_act: the only supported activation is "silu" \(got "gelu"\)/],
     [{ use_sliding_window: true }, /use_sliding_window: sliding-window attention is not supported/],
     [{ layer_types: ['full_attention', 'sliding_attention'] }, /layer_types\.1: sliding-window/],
     [{ attention_dropout: 0.1 }, /attention_dropout/],
-    [{ rope_scaling: { type: 'yarn', mrope_section: [2, 3, 3] } }, /rope type "yarn" is not supported; supported: mrope, default/],
-    [{ rope_scaling: { type: 'mrope', mrope_section: [2, 3, 4] } }, /mrope_section \[2, 3, 4\] must sum to half of head_dim 16/],
+    [
+      { rope_scaling: { type: 'yarn', mrope_section: [2, 3, 3] } },
+      /rope type "yarn" is not supported; supported: mrope, default/,
+    ],
+    [
+      { rope_scaling: { type: 'mrope', mrope_section: [2, 3, 4] } },
+      /mrope_section \[2, 3, 4\] must sum to half of head_dim 16/,
+    ],
     [{ rope_scaling: { type: 'mrope' } }, /rope_scaling\.mrope_section/],
     [{ rope_scaling: null }, /rope_scaling \(or rope_parameters\) is missing/],
     [{ rope_scaling: { type: 'mrope', mrope_section: [2, 3, 3], mrope_interleaved: true } }, /interleaved mRoPE/],
     [{ quantization_config: { quant_method: 'awq' } }, /quantised checkpoints are not supported/],
     [{ image_token_id: 512 }, /image_token_id 512 must be below vocab_size 512/],
-    [{ vision_config: { ...(good()['vision_config'] as Json), hidden_size: 66 } }, /vision_config\.hidden_size 66 must be a multiple/],
-    [{ vision_config: { ...(good()['vision_config'] as Json), window_size: 20 } }, /window_size 20 px is smaller than one merged patch of 28 px/],
-    [{ vision_config: { ...(good()['vision_config'] as Json), fullatt_block_indexes: [7] } }, /names block 7, but depth is 4/],
-    [{ vision_config: { ...(good()['vision_config'] as Json), out_hidden_size: 64 } }, /out_hidden_size 64 must equal the text hidden_size 96/],
+    [
+      { vision_config: { ...(good()['vision_config'] as Json), hidden_size: 66 } },
+      /vision_config\.hidden_size 66 must be a multiple/,
+    ],
+    [
+      { vision_config: { ...(good()['vision_config'] as Json), window_size: 20 } },
+      /window_size 20 px is smaller than one merged patch of 28 px/,
+    ],
+    [
+      { vision_config: { ...(good()['vision_config'] as Json), fullatt_block_indexes: [7] } },
+      /names block 7, but depth is 4/,
+    ],
+    [
+      { vision_config: { ...(good()['vision_config'] as Json), out_hidden_size: 64 } },
+      /out_hidden_size 64 must equal the text hidden_size 96/,
+    ],
     [{ vision_config: 'none' }, /vision_config/],
   ])('%j', (change, message) => {
     const run = (): unknown => resolveConfig({ ...good(), ...change }, 'config.json');
@@ -201,7 +282,14 @@ describe('refusals', () => {
 
   test('a model of absurd size whose parts are each possible', () => {
     const vision = { ...(good()['vision_config'] as Json), out_hidden_size: 65536 };
-    const giant = { ...good(), hidden_size: 65536, head_dim: 16, intermediate_size: 2 ** 19, num_hidden_layers: 1024, vision_config: vision };
+    const giant = {
+      ...good(),
+      hidden_size: 65536,
+      head_dim: 16,
+      intermediate_size: 2 ** 19,
+      num_hidden_layers: 1024,
+      vision_config: vision,
+    };
     expect(() => resolveConfig(giant)).toThrow(/describes a model of \S+ parameters, above the limit/);
   });
 
@@ -221,7 +309,9 @@ describe('refusals', () => {
 
   test('a preprocessor of another model', () => {
     const other = { ...tinyPreprocessorConfig(), patchSize: 16 };
-    expect(() => checkPreprocessorFitsModel(other, tinyConfig())).toThrow(/patch_size 16 does not fit config\.json vision_config\.patch_size 14/);
+    expect(() => checkPreprocessorFitsModel(other, tinyConfig())).toThrow(
+      /patch_size 16 does not fit config\.json vision_config\.patch_size 14/,
+    );
     expect(() => checkPreprocessorFitsModel(tinyPreprocessorConfig(), tinyConfig())).not.toThrow();
   });
 
@@ -231,8 +321,15 @@ describe('refusals', () => {
       (json) => resolvePreprocessorConfig(json),
       (json) => resolveGenerationConfig(json, tinyConfig()),
     ];
-    const wild = fc.oneof(fc.jsonValue(), fc.double(), fc.integer(), fc.constantFrom('mrope', null, 1e308, -1, [], {}, '\n\u202e'));
-    const changed = fc.tuple(fc.constantFrom(...Object.keys(good())), wild).map(([key, value]) => ({ ...good(), [key]: value }));
+    const wild = fc.oneof(
+      fc.jsonValue(),
+      fc.double(),
+      fc.integer(),
+      fc.constantFrom('mrope', null, 1e308, -1, [], {}, '\n\u202e'),
+    );
+    const changed = fc
+      .tuple(fc.constantFrom(...Object.keys(good())), wild)
+      .map(([key, value]) => ({ ...good(), [key]: value }));
     const visionChanged = fc
       .tuple(fc.constantFrom(...Object.keys(good()['vision_config'] as Json)), wild)
       .map(([key, value]) => ({ ...good(), vision_config: { ...(good()['vision_config'] as Json), [key]: value } }));

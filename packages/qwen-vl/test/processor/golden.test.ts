@@ -15,9 +15,12 @@ function raster(tensor: GoldenTensor): RasterImage {
 describe('smartResize', () => {
   const { rows, refused } = readGoldenJson<{ rows: number[][]; refused: number[][] }>('images/smart-resize.json');
 
-  test.each(rows)('%i x %i, factor %i, %i to %i pixels', (h = 0, w = 0, factor = 0, minPixels = 0, maxPixels = 0, height, width) => {
-    expect(smartResize(h, w, { factor, minPixels, maxPixels })).toEqual({ height, width });
-  });
+  test.each(rows)(
+    '%i x %i, factor %i, %i to %i pixels',
+    (h = 0, w = 0, factor = 0, minPixels = 0, maxPixels = 0, height, width) => {
+      expect(smartResize(h, w, { factor, minPixels, maxPixels })).toEqual({ height, width });
+    },
+  );
 
   test.each(refused)('%i x %i is refused', (height = 0, width = 0, factor = 0, minPixels = 0, maxPixels = 0) => {
     expect(() => smartResize(height, width, { factor, minPixels, maxPixels })).toThrow(/aspect ratio/);
@@ -54,15 +57,18 @@ describe('ImageProcessor', () => {
 describe('pixel values of the model cases', () => {
   const cases = ['partial-windows', 'two-images', 'rounded-size', 'image-first-and-last', 'minimal-image'];
 
-  test.each(['tiny-tied', 'tiny-untied'].flatMap((model) => cases.map((name) => [model, name] as const)))('%s, %s', (model, name) => {
-    const config = resolvePreprocessorConfig(readGoldenJson(`models/${model}/preprocessor_config.json`));
-    const tensors = readGoldenTensors(`cases/${model}.${name}.safetensors`);
-    const images = [...tensors.keys()].filter((key) => key.startsWith('images.')).sort();
-    const grids = readGoldenJson<{ image_grid_thw: number[][] }>(`cases/${model}.${name}.json`).image_grid_thw;
-    const { pixelValues, imageGridThw } = new ImageProcessor(config).process(
-      images.map((key) => raster(tensorOf(tensors, key))),
-    );
-    expect(imageGridThw).toEqual(grids);
-    expect(pixelValues).toEqual(float32(tensorOf(tensors, 'pixel_values')));
-  });
+  test.each(['tiny-tied', 'tiny-untied'].flatMap((model) => cases.map((name) => [model, name] as const)))(
+    '%s, %s',
+    (model, name) => {
+      const config = resolvePreprocessorConfig(readGoldenJson(`models/${model}/preprocessor_config.json`));
+      const tensors = readGoldenTensors(`cases/${model}.${name}.safetensors`);
+      const images = [...tensors.keys()].filter((key) => key.startsWith('images.')).sort();
+      const grids = readGoldenJson<{ image_grid_thw: number[][] }>(`cases/${model}.${name}.json`).image_grid_thw;
+      const { pixelValues, imageGridThw } = new ImageProcessor(config).process(
+        images.map((key) => raster(tensorOf(tensors, key))),
+      );
+      expect(imageGridThw).toEqual(grids);
+      expect(pixelValues).toEqual(float32(tensorOf(tensors, 'pixel_values')));
+    },
+  );
 });

@@ -15,7 +15,9 @@ const gradient = (width: number, height: number, channels: 1 | 3 | 4 = 3): Raste
 
 describe('conversion to RGB', () => {
   test('grey is replicated, alpha is dropped and the hidden colour kept', () => {
-    expect([...toRgb({ data: Uint8Array.of(7, 9), width: 2, height: 1, channels: 1 }).data]).toEqual([7, 7, 7, 9, 9, 9]);
+    expect([...toRgb({ data: Uint8Array.of(7, 9), width: 2, height: 1, channels: 1 }).data]).toEqual([
+      7, 7, 7, 9, 9, 9,
+    ]);
     expect([...toRgb({ data: Uint8Array.of(1, 2, 3, 0), width: 1, height: 1, channels: 4 }).data]).toEqual([1, 2, 3]);
   });
 
@@ -44,7 +46,10 @@ describe('ImageProcessor', () => {
       gradient(112, 112),
       gradient(31, 31, 1),
     ]);
-    expect(imageGridThw).toEqual([[1, 8, 8], [1, 8, 8]]);
+    expect(imageGridThw).toEqual([
+      [1, 8, 8],
+      [1, 8, 8],
+    ]);
     expect(images.map((image) => image.visualTokens)).toEqual([16, 16]);
     expect(patchDimension).toBe(1176);
     expect(pixelValues.length).toBe(2 * 64 * 1176);
@@ -73,7 +78,9 @@ describe('ImageProcessor', () => {
 
   test('a budget that would take gigabytes is refused before allocation', () => {
     const processor = new ImageProcessor(publishedPreprocessorConfig());
-    expect(() => processor.process([gradient(50, 50)], { minPixels: 2 ** 33, maxPixels: 2 ** 34 })).toThrow(/lower maxPixels/);
+    expect(() => processor.process([gradient(50, 50)], { minPixels: 2 ** 33, maxPixels: 2 ** 34 })).toThrow(
+      /lower maxPixels/,
+    );
   });
 });
 
@@ -82,11 +89,15 @@ describe('coordinates', () => {
 
   test('there and back again', () => {
     fc.assert(
-      fc.property(fc.double({ min: 0, max: 640, noNaN: true }), fc.double({ min: 0, max: 480, noNaN: true }), (x, y) => {
-        const back = toOriginalPoint(geometry, toResizedPoint(geometry, { x, y }));
-        expect(back.x).toBeCloseTo(x, 9);
-        expect(back.y).toBeCloseTo(y, 9);
-      }),
+      fc.property(
+        fc.double({ min: 0, max: 640, noNaN: true }),
+        fc.double({ min: 0, max: 480, noNaN: true }),
+        (x, y) => {
+          const back = toOriginalPoint(geometry, toResizedPoint(geometry, { x, y }));
+          expect(back.x).toBeCloseTo(x, 9);
+          expect(back.y).toBeCloseTo(y, 9);
+        },
+      ),
     );
   });
 

@@ -15,7 +15,16 @@ test('first row and row order of a small image', () => {
     const first = pixelValues[patch * 8]!;
     return [Math.floor(first / 8), first % 8];
   });
-  expect(origins).toEqual([[0, 0], [0, 2], [2, 0], [2, 2], [0, 4], [0, 6], [2, 4], [2, 6]]);
+  expect(origins).toEqual([
+    [0, 0],
+    [0, 2],
+    [2, 0],
+    [2, 2],
+    [0, 4],
+    [0, 6],
+    [2, 4],
+    [2, 6],
+  ]);
 });
 
 test('equals the definition by nine-dimensional indexing', () => {
@@ -67,5 +76,7 @@ test('channels come first after normalisation', () => {
 test('sizes that do not divide are refused', () => {
   const sizes = { patchSize: 14, temporalPatchSize: 2, mergeSize: 2 };
   expect(() => patchify(new Float32Array(0), { channels: 3, height: 28, width: 30 }, sizes)).toThrow(/multiples of 28/);
-  expect(() => patchify(new Float32Array(5), { channels: 3, height: 28, width: 28 }, sizes)).toThrow(/needs 2352 values, got 5/);
+  expect(() => patchify(new Float32Array(5), { channels: 3, height: 28, width: 28 }, sizes)).toThrow(
+    /needs 2352 values, got 5/,
+  );
 });

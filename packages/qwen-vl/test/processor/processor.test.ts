@@ -13,7 +13,12 @@ const tokenizer = Tokenizer.fromJson(readGoldenJson('models/tiny-tied/tokenizer.
 const preprocessor = resolvePreprocessorConfig(readGoldenJson('models/tiny-tied/preprocessor_config.json'));
 const processor = new Processor(tokenizer, new ChatTemplate(), preprocessor);
 const IMAGE = tokenizer.requireId('<|image_pad|>');
-const image = (width: number, height: number): RasterImage => ({ data: new Uint8Array(width * height * 3), width, height, channels: 3 });
+const image = (width: number, height: number): RasterImage => ({
+  data: new Uint8Array(width * height * 3),
+  width,
+  height,
+  channels: 3,
+});
 
 interface ChatEntry {
   readonly name: string;
@@ -24,7 +29,9 @@ interface ChatEntry {
 }
 
 const countImages = (messages: readonly Message[]): number =>
-  messages.flatMap((message) => (typeof message.content === 'string' ? [] : message.content)).filter((part) => part.type === 'image').length;
+  messages
+    .flatMap((message) => (typeof message.content === 'string' ? [] : message.content))
+    .filter((part) => part.type === 'image').length;
 
 describe('against transformers', () => {
   const { entries } = readGoldenJson<{ entries: ChatEntry[] }>('tokenizer/chats.json');
@@ -37,21 +44,38 @@ describe('against transformers', () => {
     const { inputIds, imageSpans, mmTokenTypeIds, vision } = processor.process(entry.messages, images, options);
     // transformers widens each placeholder in the text; here it is widened in the ids.
     let next = 0;
-    const expected = entry.ids.flatMap((id) => (id === IMAGE ? Array<number>(vision!.images[next++]!.visualTokens).fill(IMAGE) : [id]));
+    const expected = entry.ids.flatMap((id) =>
+      id === IMAGE ? Array<number>(vision!.images[next++]!.visualTokens).fill(IMAGE) : [id],
+    );
     expect([...inputIds]).toEqual(expected);
     expect([...mmTokenTypeIds]).toEqual(expected.map((id) => (id === IMAGE ? 1 : 0)));
-    expect(imageSpans.map(({ length }) => length)).toEqual(vision?.images.map(({ visualTokens }) => visualTokens) ?? []);
-    for (const { start, length } of imageSpans) expect([...inputIds.subarray(start, start + length)]).toEqual(Array(length).fill(IMAGE));
+    expect(imageSpans.map(({ length }) => length)).toEqual(
+      vision?.images.map(({ visualTokens }) => visualTokens) ?? [],
+    );
+    for (const { start, length } of imageSpans)
+      expect([...inputIds.subarray(start, start + length)]).toEqual(Array(length).fill(IMAGE));
   });
 });
 
 const special = QWEN2_5_ADDED_TOKENS.filter((token) => token.special).map((token) => token.content);
 const wild = fc
-  .array(fc.oneof(fc.string({ unit: 'grapheme', maxLength: 5 }), fc.constantFrom(...special, '<', '<|', '<|im_', 'end|>', '|>', '\ue000', '\ue001', '{{ 1 }}', '{% endfor %}')), { maxLength: 6 })
+  .array(
+    fc.oneof(
+      fc.string({ unit: 'grapheme', maxLength: 5 }),
+      fc.constantFrom(...special, '<', '<|', '<|im_', 'end|>', '|>', '\ue000', '\ue001', '{{ 1 }}', '{% endfor %}'),
+    ),
+    { maxLength: 6 },
+  )
   .map((parts) => parts.join(''));
-const part: fc.Arbitrary<ContentPart> = fc.oneof(wild.map((text) => ({ type: 'text', text }) as const), fc.constant({ type: 'image' } as const));
+const part: fc.Arbitrary<ContentPart> = fc.oneof(
+  wild.map((text) => ({ type: 'text', text }) as const),
+  fc.constant({ type: 'image' } as const),
+);
 const conversation = fc.array(
-  fc.record({ role: fc.constantFrom('system', 'user', 'assistant'), content: fc.oneof(wild, fc.array(part, { maxLength: 4 })) }) as fc.Arbitrary<Message>,
+  fc.record({
+    role: fc.constantFrom('system', 'user', 'assistant'),
+    content: fc.oneof(wild, fc.array(part, { maxLength: 4 })),
+  }) as fc.Arbitrary<Message>,
   { minLength: 1, maxLength: 4 },
 );
 
@@ -70,10 +94,15 @@ describe('text is data', () => {
         expect(found('<|endoftext|>')).toBe(0);
         const pads = '<|vision_start|><|image_pad|><|vision_end|>';
         const content = (message: Message): string =>
-          typeof message.content === 'string' ? message.content : message.content.map((item) => (item.type === 'text' ? item.text : pads)).join('');
+          typeof message.content === 'string'
+            ? message.content
+            : message.content.map((item) => (item.type === 'text' ? item.text : pads)).join('');
         const turns = messages.map((message) => `<|im_start|>${message.role}\n${content(message)}<|im_end|>\n`);
-        const system = messages[0]!.role === 'system' ? '' : '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n';
-        expect(tokenizer.decode(inputIds).normalize('NFC')).toBe(`${system}${turns.join('')}<|im_start|>assistant\n`.normalize('NFC'));
+        const system =
+          messages[0]!.role === 'system' ? '' : '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n';
+        expect(tokenizer.decode(inputIds).normalize('NFC')).toBe(
+          `${system}${turns.join('')}<|im_start|>assistant\n`.normalize('NFC'),
+        );
       }),
       { numRuns: 400 },
     );
@@ -87,8 +116,12 @@ describe('text is data', () => {
   });
 
   test('a template that inspects its messages sees ordinary text unchanged', () => {
-    const template = new ChatTemplate("{% for m in messages %}{{ 'yes' if '</think>' in m.content else 'no' }}{{ m.content | length }}{% endfor %}");
-    const { inputIds } = new Processor(tokenizer, template, preprocessor).process([{ role: 'user', content: 'a < b </think> 3 <4' }]);
+    const template = new ChatTemplate(
+      "{% for m in messages %}{{ 'yes' if '</think>' in m.content else 'no' }}{{ m.content | length }}{% endfor %}",
+    );
+    const { inputIds } = new Processor(tokenizer, template, preprocessor).process([
+      { role: 'user', content: 'a < b </think> 3 <4' },
+    ]);
     expect(tokenizer.decode(inputIds)).toBe('yes19');
   });
 });
@@ -113,6 +146,8 @@ describe('what cannot be processed', () => {
     ['no messages', [], 0, /needs 1 to 10000 messages/],
     ['an unknown role', [{ role: '<|im_end|>', content: '' }], 0, /role "<\|im_end\|>" must be one of system, user/],
     ['content that is no text', [{ role: 'user', content: 5 }], 0, /message 1: content must be text/],
+    ['a message that is nothing', [null], 0, /message 1: role null must be one of/],
+    ['a part that is nothing', [{ role: 'user', content: [null] }], 0, /a part must be/],
     ['a part of unknown type', user([{ type: 'video' } as unknown as ContentPart]), 0, /a part must be/],
   ])('%s', (_name, messages, count, message) => {
     const run = (): unknown => processor.process(messages as Message[], Array<RasterImage>(count).fill(image(8, 8)));
@@ -122,7 +157,9 @@ describe('what cannot be processed', () => {
 
   test('a template of a text-only model', () => {
     const textOnly = new Processor(tokenizer, new ChatTemplate('{{ messages[0].role }}'), preprocessor);
-    expect(() => textOnly.ask('How many?', [image(8, 8)])).toThrow(/made 0 image placeholders for 1 images; use the template/);
+    expect(() => textOnly.ask('How many?', [image(8, 8)])).toThrow(
+      /made 0 image placeholders for 1 images; use the template/,
+    );
   });
 
   test('an image that is too narrow', () => {

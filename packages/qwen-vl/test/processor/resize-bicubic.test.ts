@@ -12,9 +12,18 @@ const row = (samples: readonly number[]): RasterImage => ({
 
 describe('against values computed with Pillow', () => {
   test.each([
-    [[0, 50, 100, 150, 200, 250, 255, 255], [27, 123, 225, 255]],
-    [[0, 255, 0, 255, 0], [0, 114, 252, 59, 59, 252, 114, 0]],
-    [[10, 200, 30, 40, 250, 60, 70, 80, 90, 255], [77, 100, 82, 161, 59, 78, 205]],
+    [
+      [0, 50, 100, 150, 200, 250, 255, 255],
+      [27, 123, 225, 255],
+    ],
+    [
+      [0, 255, 0, 255, 0],
+      [0, 114, 252, 59, 59, 252, 114, 0],
+    ],
+    [
+      [10, 200, 30, 40, 250, 60, 70, 80, 90, 255],
+      [77, 100, 82, 161, 59, 78, 205],
+    ],
   ])('%j -> %j', (samples, expected) => {
     const source = row(samples);
     expect([...resizeBicubic(source, { height: 1, width: expected.length }).data]).toEqual(expected);
@@ -67,11 +76,16 @@ test('a flat image stays flat, whatever the sizes', () => {
 
 test('mirroring commutes with resizing up to a rounding of one level', () => {
   fc.assert(
-    fc.property(fc.array(fc.nat(255), { minLength: 1, maxLength: 40 }), fc.integer({ min: 1, max: 60 }), (samples, width) => {
-      const forward = [...resizeBicubic(row(samples), { width, height: 1 }).data];
-      const backward = [...resizeBicubic(row(samples.toReversed()), { width, height: 1 }).data].toReversed();
-      for (const [index, value] of forward.entries()) expect(Math.abs(value - backward[index]!)).toBeLessThanOrEqual(1);
-    }),
+    fc.property(
+      fc.array(fc.nat(255), { minLength: 1, maxLength: 40 }),
+      fc.integer({ min: 1, max: 60 }),
+      (samples, width) => {
+        const forward = [...resizeBicubic(row(samples), { width, height: 1 }).data];
+        const backward = [...resizeBicubic(row(samples.toReversed()), { width, height: 1 }).data].toReversed();
+        for (const [index, value] of forward.entries())
+          expect(Math.abs(value - backward[index]!)).toBeLessThanOrEqual(1);
+      },
+    ),
   );
 });
 
@@ -95,5 +109,7 @@ test('weights of every output sum to one', () => {
 });
 
 test('a target that is no size is refused', () => {
-  expect(() => resizeBicubic(row([1]), { width: 0, height: 1 })).toThrow(/width must be a positive whole number, got 0/);
+  expect(() => resizeBicubic(row([1]), { width: 0, height: 1 })).toThrow(
+    /width must be a positive whole number, got 0/,
+  );
 });

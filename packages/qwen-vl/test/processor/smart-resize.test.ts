@@ -5,21 +5,74 @@ import { MAX_ASPECT_RATIO, roundHalfToEven, smartResize } from '../../src/proces
 
 type Vector = readonly [height: number, width: number, toHeight: number, toWidth: number];
 
-const tables: readonly (readonly [name: string, factor: number, min: number, max: number, vectors: readonly Vector[]])[] = [
-  ['published Qwen2.5-VL', 28, 3136, 12845056, [
-    [224, 224, 224, 224], [480, 640, 476, 644], [1080, 1920, 1092, 1932], [2160, 3840, 2156, 3836],
-    [4320, 7680, 2688, 4760], [14, 14, 56, 56], [42, 70, 56, 56], [98, 210, 112, 224], [20, 2000, 28, 1988],
-    [1365, 2048, 1372, 2044],
-  ]],
-  ['256 to 1280 tokens', 28, 256 * 784, 1280 * 784, [[480, 640, 476, 644], [1080, 1920, 728, 1316], [42, 70, 364, 588]]],
-  ['class default', 28, 56 * 56, 14 * 14 * 4 * 1280, [
-    [100, 175, 112, 168], [28, 28, 56, 56], [27, 500, 28, 504], [1024, 1536, 812, 1204], [333, 500, 336, 504],
-    [2160, 3840, 728, 1316], [56, 3000, 56, 2996], [14, 1400, 28, 560],
-  ]],
-  ['factor 32', 32, 65536, 16777216, [
-    [224, 224, 256, 256], [480, 640, 480, 640], [1080, 1920, 1088, 1920], [2160, 3840, 2176, 3840],
-    [4320, 7680, 3072, 5440], [42, 70, 224, 352], [20, 2000, 32, 2560], [1365, 2048, 1376, 2048],
-  ]],
+const tables: readonly (readonly [
+  name: string,
+  factor: number,
+  min: number,
+  max: number,
+  vectors: readonly Vector[],
+])[] = [
+  [
+    'published Qwen2.5-VL',
+    28,
+    3136,
+    12845056,
+    [
+      [224, 224, 224, 224],
+      [480, 640, 476, 644],
+      [1080, 1920, 1092, 1932],
+      [2160, 3840, 2156, 3836],
+      [4320, 7680, 2688, 4760],
+      [14, 14, 56, 56],
+      [42, 70, 56, 56],
+      [98, 210, 112, 224],
+      [20, 2000, 28, 1988],
+      [1365, 2048, 1372, 2044],
+    ],
+  ],
+  [
+    '256 to 1280 tokens',
+    28,
+    256 * 784,
+    1280 * 784,
+    [
+      [480, 640, 476, 644],
+      [1080, 1920, 728, 1316],
+      [42, 70, 364, 588],
+    ],
+  ],
+  [
+    'class default',
+    28,
+    56 * 56,
+    14 * 14 * 4 * 1280,
+    [
+      [100, 175, 112, 168],
+      [28, 28, 56, 56],
+      [27, 500, 28, 504],
+      [1024, 1536, 812, 1204],
+      [333, 500, 336, 504],
+      [2160, 3840, 728, 1316],
+      [56, 3000, 56, 2996],
+      [14, 1400, 28, 560],
+    ],
+  ],
+  [
+    'factor 32',
+    32,
+    65536,
+    16777216,
+    [
+      [224, 224, 256, 256],
+      [480, 640, 480, 640],
+      [1080, 1920, 1088, 1920],
+      [2160, 3840, 2176, 3840],
+      [4320, 7680, 3072, 5440],
+      [42, 70, 224, 352],
+      [20, 2000, 32, 2560],
+      [1365, 2048, 1376, 2048],
+    ],
+  ],
 ];
 
 describe.each(tables)('smartResize, %s', (_name, factor, minPixels, maxPixels, vectors) => {
@@ -32,17 +85,23 @@ const side = fc.integer({ min: 1, max: 10_000 });
 
 test('sides are multiples of the factor, at least one factor, and the area keeps to the budget', () => {
   fc.assert(
-    fc.property(side, side, fc.constantFrom(2, 8, 28, 32), fc.integer({ min: 4, max: 5000 }), (height, width, factor, cells) => {
-      fc.pre(Math.max(height, width) / Math.min(height, width) <= MAX_ASPECT_RATIO);
-      const minPixels = 4 * factor * factor;
-      const maxPixels = cells * factor * factor;
-      const size = smartResize(height, width, { factor, minPixels, maxPixels });
-      expect(size.height % factor).toBe(0);
-      expect(size.width % factor).toBe(0);
-      expect(Math.min(size.height, size.width)).toBeGreaterThanOrEqual(factor);
-      // A strip one factor thick may stay above a tiny budget, since neither side can become 0.
-      if (Math.min(size.height, size.width) > factor) expect(size.height * size.width).toBeLessThanOrEqual(maxPixels);
-    }),
+    fc.property(
+      side,
+      side,
+      fc.constantFrom(2, 8, 28, 32),
+      fc.integer({ min: 4, max: 5000 }),
+      (height, width, factor, cells) => {
+        fc.pre(Math.max(height, width) / Math.min(height, width) <= MAX_ASPECT_RATIO);
+        const minPixels = 4 * factor * factor;
+        const maxPixels = cells * factor * factor;
+        const size = smartResize(height, width, { factor, minPixels, maxPixels });
+        expect(size.height % factor).toBe(0);
+        expect(size.width % factor).toBe(0);
+        expect(Math.min(size.height, size.width)).toBeGreaterThanOrEqual(factor);
+        // A strip one factor thick may stay above a tiny budget, since neither side can become 0.
+        if (Math.min(size.height, size.width) > factor) expect(size.height * size.width).toBeLessThanOrEqual(maxPixels);
+      },
+    ),
   );
 });
 

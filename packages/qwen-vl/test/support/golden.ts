@@ -27,11 +27,20 @@ export function readGoldenTensors(name: string): ReadonlyMap<string, GoldenTenso
   return new Map(
     Object.entries(header)
       .filter(([key]) => key !== '__metadata__')
-      .map(([key, { dtype, shape, data_offsets: [start, end] }]) => [
-        key,
-        // A copy, so that the bytes are aligned for any element type.
-        { dtype, shape, bytes: new Uint8Array(file.subarray(headerEnd + start, headerEnd + end)) },
-      ]),
+      .map(
+        ([
+          key,
+          {
+            dtype,
+            shape,
+            data_offsets: [start, end],
+          },
+        ]) => [
+          key,
+          // A copy, so that the bytes are aligned for any element type.
+          { dtype, shape, bytes: new Uint8Array(file.subarray(headerEnd + start, headerEnd + end)) },
+        ],
+      ),
   );
 }
 

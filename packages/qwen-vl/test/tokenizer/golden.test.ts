@@ -38,7 +38,10 @@ describe.each(['tokenizer/tokenizer.json', 'models/tiny-tied/tokenizer.json'])('
 describe('chats', () => {
   const tokenizer = Tokenizer.fromJson(readGoldenJson('tokenizer/tokenizer.json'));
   const { entries } = readGoldenJson<{ entries: ChatEntry[] }>('tokenizer/chats.json');
-  const templates = [new ChatTemplate(), new ChatTemplate(readFileSync(goldenPath('tokenizer/chat_template.jinja'), 'utf8'))];
+  const templates = [
+    new ChatTemplate(),
+    new ChatTemplate(readFileSync(goldenPath('tokenizer/chat_template.jinja'), 'utf8')),
+  ];
 
   test.each(entries)('$name, prompt $add_generation_prompt, numbered $add_vision_id', (entry) => {
     const options = { addGenerationPrompt: entry.add_generation_prompt, addVisionId: entry.add_vision_id };

@@ -15,7 +15,22 @@ const text = fc
   .array(
     fc.oneof(
       fc.string({ unit: 'binary', maxLength: 6 }),
-      fc.constantFrom(...special, '<|', '|>', '<|im_', 'end|>', '<tool_call>', '\u0085', '\ufeff', 'é', 'e\u0301', "'ſx", '\r\n', '  ', '12'),
+      fc.constantFrom(
+        ...special,
+        '<|',
+        '|>',
+        '<|im_',
+        'end|>',
+        '<tool_call>',
+        '\u0085',
+        '\ufeff',
+        'é',
+        'e\u0301',
+        "'ſx",
+        '\r\n',
+        '  ',
+        '12',
+      ),
     ),
     { maxLength: 8 },
   )
@@ -25,7 +40,13 @@ test('text without special tokens comes back as its NFC form', () => {
   fc.assert(
     fc.property(text, (value) => {
       const ids = tokenizer.encode(value);
-      expect(tokenizer.decode(ids)).toBe(value.toWellFormed().split('<tool_call>').map((part) => part.normalize('NFC')).join('<tool_call>'));
+      expect(tokenizer.decode(ids)).toBe(
+        value
+          .toWellFormed()
+          .split('<tool_call>')
+          .map((part) => part.normalize('NFC'))
+          .join('<tool_call>'),
+      );
     }),
     { numRuns: 500 },
   );
@@ -37,7 +58,9 @@ test('special tokens appear only when asked for, and then exactly where their te
       expect(tokenizer.encode(value).some((id) => tokenizer.specialTokenIds.has(id))).toBe(false);
       const pattern = new RegExp(special.map((token) => token.replaceAll('|', '\\|')).join('|'), 'g');
       const expected = [...value.matchAll(pattern)].map(([token]) => tokenizer.tokenToId(token));
-      const found = tokenizer.encode(value, { parseSpecialTokens: true }).filter((id) => tokenizer.specialTokenIds.has(id));
+      const found = tokenizer
+        .encode(value, { parseSpecialTokens: true })
+        .filter((id) => tokenizer.specialTokenIds.has(id));
       expect(found).toEqual(expected);
     }),
     { numRuns: 500 },
@@ -62,7 +85,11 @@ test('a character spread over tokens comes out with its last one', () => {
 
 test('next line is whitespace and the byte order mark is not, as in the reference engine', () => {
   // Words decide: a space joins the word after it, but not if that is itself whitespace.
-  expect(tokenizer.encode('a \u0085b')).toEqual([...tokenizer.encode('a'), ...tokenizer.encode(' '), ...tokenizer.encode('\u0085b')]);
+  expect(tokenizer.encode('a \u0085b')).toEqual([
+    ...tokenizer.encode('a'),
+    ...tokenizer.encode(' '),
+    ...tokenizer.encode('\u0085b'),
+  ]);
   expect(tokenizer.decode(tokenizer.encode('\ufeffa'))).toBe('\ufeffa');
 });
 
@@ -86,7 +113,10 @@ describe('added tokens', () => {
   test('they survive saving and reading', () => {
     const grown = golden();
     grown.addTokens(['<|latent_0|>', 'a b']);
-    const copy = Tokenizer.fromJson(JSON.parse(JSON.stringify(grown.toJson())), JSON.parse(JSON.stringify(grown.configToJson())));
+    const copy = Tokenizer.fromJson(
+      JSON.parse(JSON.stringify(grown.toJson())),
+      JSON.parse(JSON.stringify(grown.configToJson())),
+    );
     expect(copy.addedTokens).toEqual(grown.addedTokens);
     expect(copy.toJson()).toEqual(grown.toJson());
     expect(copy.configToJson()).toEqual(grown.configToJson());
@@ -110,7 +140,12 @@ test('ids, names and required tokens', () => {
   expect(tokenizer.idToToken(458)).toBe('<|im_end|>');
   expect(tokenizer.tokenToId('<|im_end|>')).toBe(458);
   expect(tokenizer.tokenToId('nothing')).toBeUndefined();
-  expect(tokenizer.multimodalTokenIds()).toEqual({ imageTokenId: 468, videoTokenId: 469, visionStartTokenId: 465, visionEndTokenId: 466 });
+  expect(tokenizer.multimodalTokenIds()).toEqual({
+    imageTokenId: 468,
+    videoTokenId: 469,
+    visionStartTokenId: 465,
+    visionEndTokenId: 466,
+  });
   expect(() => tokenizer.requireId('<|nothing|>')).toThrow(/no token "<\|nothing\|>"/);
 });
 
@@ -119,7 +154,11 @@ test('absurdly long text is refused', () => {
 });
 
 describe('training', () => {
-  const corpus = ['How many red circles are there in the image?', 'How many blue squares are there in the image?', '数数 12 3'];
+  const corpus = [
+    'How many red circles are there in the image?',
+    'How many blue squares are there in the image?',
+    '数数 12 3',
+  ];
 
   test('fills the vocabulary, then the 22 added tokens, in the published order', () => {
     const trained = trainByteLevelBpe(corpus, 290);
@@ -137,7 +176,9 @@ describe('training', () => {
   });
 
   test('merges the most frequent pair first, and of equals the one that sorts first', () => {
-    const { model } = trainByteLevelBpe(['ab ab ab', 'cd cd cd', 'xy'], 258).tokenizerJson as { model: { merges: string[] } };
+    const { model } = trainByteLevelBpe(['ab ab ab', 'cd cd cd', 'xy'], 258).tokenizerJson as {
+      model: { merges: string[] };
+    };
     expect(model.merges).toEqual(['a b', 'c d']);
   });
 

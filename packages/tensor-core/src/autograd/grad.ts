@@ -29,15 +29,15 @@ export function valueAndGrad<
       );
     }
     const inputs = flatten(first);
-    return [result, unflatten(first, vectorJacobianProduct([value], inputs, [full([], 1)]))];
+    return [result, unflatten(first, vectorJacobianProduct([value], inputs, [full([], 1)], { independent: true }))];
   };
 }
 
-/** The tree with each leaf a variable of its own, even where one tensor stands twice or was computed from another. */
+/** The tree with each leaf a variable of its own, even where one tensor stands twice. */
 function independent<T>(tree: T): T {
   const variables = new Set<Tensor>();
   return mapTree(tree, (leaf) => {
-    const variable = leaf.producer || variables.has(leaf) ? applyOne(barrierOp, [leaf], {}) : leaf;
+    const variable = variables.has(leaf) ? applyOne(barrierOp, [leaf], {}) : leaf;
     variables.add(variable);
     return variable;
   });

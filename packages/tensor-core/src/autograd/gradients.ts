@@ -15,6 +15,11 @@ import { cast } from '../ops/cast.js';
 import { formatShape, sameShape } from '../shape.js';
 import type { GraphNode, Tensor } from '../tensor.js';
 
+export interface JacobianOptions {
+  /** Treat the inputs as variables of their own, even where one is computed from another (partial derivatives). */
+  readonly independent?: boolean;
+}
+
 /**
  * Vector-Jacobian product of a graph.
  *
@@ -26,9 +31,22 @@ export function vectorJacobianProduct(
   outputs: readonly Tensor[],
   inputs: readonly Tensor[],
   cotangents: readonly Tensor[],
+  options: JacobianOptions = {},
 ): Tensor[] {
+  const accumulated = reverseWalk(outputs, inputs, cotangents, options);
+  return inputs.map((input) => accumulated.get(input) ?? full(input.shape, 0, input.dtype));
+}
+
+/** The cotangents of all tensors that gradients reach; an input that is missing has none because nothing depends on it. */
+function reverseWalk(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  cotangents: readonly Tensor[],
+  { independent = false }: JacobianOptions = {},
+): ReadonlyMap<Tensor, Tensor> {
   const order = topologicalOrder(outputs);
   const needed = dependents(order, inputs);
+  const ends = new Set(independent ? inputs : []);
   const accumulated = new Map<Tensor, Tensor>();
   const accumulate = (tensor: Tensor, cotangent: Tensor): void => {
     const before = accumulated.get(tensor);
@@ -44,15 +62,13 @@ export function vectorJacobianProduct(
     if (needed.has(output)) accumulate(output, cotangent);
   });
   for (const node of order.reverse()) {
-    if (!node.inputs.some((input) => needed.has(input))) continue;
-    if (!node.outputs.some((output) => needed.has(output) && accumulated.has(output))) continue;
-    const flowing = backwardOf(
-      node,
-      node.outputs.map((output) => accumulated.get(output)),
-    );
+    if (node.op.stopsGradient || !node.inputs.some((input) => needed.has(input))) continue;
+    const arrived = node.outputs.map((output) => (ends.has(output) ? undefined : accumulated.get(output)));
+    if (arrived.every((cotangent) => cotangent === undefined)) continue;
+    const flowing = backwardOf(node, arrived);
     node.inputs.forEach((input, i) => {
-      if (!needed.has(input)) return;
       const cotangent = flowing[i];
+      if (!needed.has(input) || cotangent === 'zero') return;
       if (!cotangent)
         throw new GradientError(
           `${node.op.name} gives no gradient for its input ${i} (${input.dtype}${formatShape(input.shape)})`,
@@ -65,7 +81,7 @@ export function vectorJacobianProduct(
       accumulate(input, cotangent);
     });
   }
-  return inputs.map((input) => accumulated.get(input) ?? full(input.shape, 0, input.dtype));
+  return accumulated;
 }
 
 /** f16 and bf16 only store values, so their cotangents are added in f32. */
@@ -82,25 +98,29 @@ function dependents(order: readonly GraphNode[], inputs: readonly Tensor[]): Set
   return needed;
 }
 
-function backwardOf(node: GraphNode, cotangents: readonly (Tensor | undefined)[]): readonly (Tensor | undefined)[] {
+/** `undefined` where no gradient is defined, `'zero'` where the op does not depend on the input (it only reads it). */
+type Cotangent = Tensor | undefined | 'zero';
+
+function backwardOf(node: GraphNode, cotangents: readonly (Tensor | undefined)[]): readonly Cotangent[] {
   const { op, inputs, outputs, attributes } = node;
   if (op.vjp) return op.vjp({ inputs, outputs, cotangents, attributes });
   if (!op.decompose) throw noGradient(op);
-  const flowing = cotangents.filter((cotangent) => cotangent !== undefined);
   const isFlowing = cotangents.map((cotangent) => cotangent !== undefined);
+  const operands = [...inputs, ...cotangents.filter((cotangent) => cotangent !== undefined)];
+  const reached: boolean[] = [];
   // On placeholders: two inputs may be one tensor, or one computed from another, and each wants its own gradient.
-  const body = trace(
-    (parameters) => {
-      const results = op.decompose!(parameters.slice(0, inputs.length), attributes);
-      return vectorJacobianProduct(
-        results.filter((_, i) => isFlowing[i]),
-        parameters.slice(0, inputs.length).filter((input) => isFloat(input.dtype)),
-        parameters.slice(inputs.length),
-      );
-    },
-    [...inputs, ...flowing],
-  );
-  const gradients = inline(body, [...inputs, ...flowing, ...body.captured]);
+  const body = trace((parameters) => {
+    const own = parameters.slice(0, inputs.length);
+    const results = op.decompose!(own, attributes).filter((_, i) => isFlowing[i]);
+    const floats = own.filter((input) => isFloat(input.dtype));
+    const accumulated = reverseWalk(results, floats, parameters.slice(inputs.length));
+    for (const input of own) reached.push(accumulated.has(input));
+    return own.flatMap((input) => accumulated.get(input) ?? []);
+  }, operands);
+  const gradients = inline(body, [...operands, ...body.captured]);
   let next = 0;
-  return inputs.map((input) => (isFloat(input.dtype) ? gradients[next++] : undefined));
+  return inputs.map((input, i) => {
+    if (!isFloat(input.dtype)) return undefined;
+    return reached[i] ? gradients[next++] : 'zero';
+  });
 }

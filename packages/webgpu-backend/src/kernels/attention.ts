@@ -37,7 +37,12 @@ function headsOf([q, k]: readonly TensorSpec[]): Heads {
   return { batch, heads, queries, width, keyHeads: k!.shape[1]!, keys: k!.shape[2]! };
 }
 
-const accepts = (inputs: readonly TensorSpec[], mask: AttentionAttributes['mask'], buffers: number, limit: number): boolean =>
+const accepts = (
+  inputs: readonly TensorSpec[],
+  mask: AttentionAttributes['mask'],
+  buffers: number,
+  limit: number,
+): boolean =>
   allF32(inputs.slice(0, 3)) && inputs[0]!.shape[3]! <= lanes * mostRounds && acceptsMask(mask) && buffers <= limit;
 
 /** Declares the sizes that all three shaders share. */
@@ -68,8 +73,7 @@ const ownColumns = (rounds: number, statements: (round: number) => string): stri
 
 const roundsOf = (width: number): number => Math.ceil(width / lanes);
 
-const registers = (name: string, rounds: number): string =>
-  `  var ${name}: array<f32, ${rounds}>;`;
+const registers = (name: string, rounds: number): string => `  var ${name}: array<f32, ${rounds}>;`;
 
 function masksOf(specs: readonly TensorSpec[]): Operand[] {
   return maskOperands(specs).map((operand, i) => ({ ...operand, from: input(3 + i) }));
@@ -169,7 +173,10 @@ function backwardOperands(masks: readonly TensorSpec[], inputCount: number): Ope
   ];
 }
 
-function queryGradient(inputs: readonly TensorSpec[], { forward: { scale, mask }, inputCount }: BackwardAttributes): Dispatch {
+function queryGradient(
+  inputs: readonly TensorSpec[],
+  { forward: { scale, mask }, inputCount }: BackwardAttributes,
+): Dispatch {
   const heads = headsOf(inputs);
   const masks = inputs.slice(3, inputCount);
   const uniforms = new Uniforms();
@@ -209,7 +216,10 @@ ${ownColumns(rounds, (round) => `dq[queryStart + column] = sum[${round}];`)}`,
   });
 }
 
-function keyGradients(inputs: readonly TensorSpec[], { forward: { scale, mask }, inputCount }: BackwardAttributes): Dispatch {
+function keyGradients(
+  inputs: readonly TensorSpec[],
+  { forward: { scale, mask }, inputCount }: BackwardAttributes,
+): Dispatch {
   const heads = headsOf(inputs);
   const masks = inputs.slice(3, inputCount);
   const uniforms = new Uniforms();

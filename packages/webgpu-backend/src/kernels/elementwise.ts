@@ -5,7 +5,7 @@
  * that collapse to as many axes.
  */
 import type { DType, TensorSpec } from '@mindseye/tensor-core';
-import { sizeOf } from '@mindseye/tensor-core';
+import { f32ToBf16, f32ToF16, sizeOf } from '@mindseye/tensor-core';
 import { type WgslScalar, wgslTypeOf } from '../element.js';
 import { type Dispatch, elementDispatch, input, output } from '../wgsl/dispatch.js';
 import { halfCodes } from '../wgsl/math.js';
@@ -91,19 +91,21 @@ const shiftRight: Kernel<{ readonly bits: number }> = {
   },
 };
 
-/** The bits of `value` as a tensor of `dtype` holds it; undefined for f16 and bf16, which nothing fills. */
-const wordOf: Partial<Record<DType, (value: number, uniforms: Uniforms) => string>> = {
+/** The word of `value` in a tensor of `dtype`. */
+const wordOf: Readonly<Record<DType, (value: number, uniforms: Uniforms) => string>> = {
   f32: (value, uniforms) => uniforms.f32(value),
   i32: (value, uniforms) => uniforms.i32(value),
   u32: (value, uniforms) => uniforms.u32(value),
   bool: (value, uniforms) => uniforms.u32(value === 0 ? 0 : 1),
+  f16: (value, uniforms) => uniforms.u32(f32ToF16(value)),
+  bf16: (value, uniforms) => uniforms.u32(f32ToBf16(value)),
 };
 
 const full: Kernel<{ readonly value: number; readonly dtype: DType }> = {
-  accepts: (_inputs, { dtype }) => wordOf[dtype] !== undefined,
+  accepts: () => true,
   lower({ outputs, attributes: { value, dtype } }) {
     const uniforms = new Uniforms();
-    const expression = { code: wordOf[dtype]!(value, uniforms) };
+    const expression = { code: wordOf[dtype](value, uniforms) };
     return elementwise({ name: 'full', expression, call: { inputs: [], outputs }, uniforms });
   },
 };

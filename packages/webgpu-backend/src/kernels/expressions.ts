@@ -6,10 +6,12 @@
 import type { DType } from '@mindseye/tensor-core';
 import type { WgslScalar } from '../element.js';
 import {
+  comparisons,
   errorFunction,
+  exponential,
   hyperbolicTangent,
-  isNan,
   larger,
+  logarithm,
   logistic,
   sineCosine,
   smaller,
@@ -28,14 +30,18 @@ const only = (dtypes: readonly DType[], code: string, functions?: string): ByDTy
 
 const float = (code: string, functions?: string): ByDType => only(['f32'], code, functions);
 const numbers = (code: string): ByDType => only(['f32', 'i32', 'u32'], code);
-const compared = (code: string): ByDType => only(['f32', 'i32', 'u32', 'bool'], `select(0u, 1u, ${code})`);
+const compared = (code: string, ofFloats: string): ByDType => ({
+  ...only(['i32', 'u32', 'bool'], `select(0u, 1u, ${code})`),
+  ...float(`select(0u, 1u, ${ofFloats}(a, b))`, comparisons),
+});
 
 /** By op name, then by the dtype of the first operand. */
 export const expressions: Readonly<Record<string, ByDType>> = {
-  neg: only(['f32', 'i32'], '-a'),
-  abs: float('abs(a)'),
-  exp: float('exp(a)'),
-  log: float('log(a)'),
+  // By the sign bit, so that no driver flushes a subnormal on the way.
+  neg: { ...only(['i32'], '-a'), ...float('bitcast<f32>(bitcast<u32>(a) ^ 0x80000000u)') },
+  abs: float('bitcast<f32>(bitcast<u32>(a) & 0x7fffffffu)'),
+  exp: float('exponential(a)', exponential),
+  log: float('logarithm(a)', logarithm),
   sqrt: float('sqrt(a)'),
   rsqrt: float('inverseSqrt(a)'),
   floor: float('floor(a)'),
@@ -50,9 +56,9 @@ export const expressions: Readonly<Record<string, ByDType>> = {
   div: float('a / b'),
   maximum: { ...only(['i32', 'u32'], 'max(a, b)'), ...float('larger(a, b)', larger) },
   minimum: { ...only(['i32', 'u32'], 'min(a, b)'), ...float('smaller(a, b)', smaller) },
-  equal: { ...compared('a == b'), ...float('select(0u, 1u, a == b && !isNan(a))', isNan) },
-  less: compared('a < b'),
-  lessEqual: compared('a <= b'),
+  equal: compared('a == b', 'isEqual'),
+  less: compared('a < b', 'isLess'),
+  lessEqual: compared('a <= b', 'isLessOrEqual'),
   logicalAnd: only(['bool'], 'a & b'),
   logicalOr: only(['bool'], 'a | b'),
   logicalNot: only(['bool'], '1u - a'),
@@ -73,7 +79,9 @@ export const encoded: Readonly<Record<DType, (x: string, type: WgslScalar) => st
   f32: (x) => `f32(${x})`,
   i32: (x) => `i32(${x})`,
   u32: (x) => `u32(${x})`,
-  bool: (x, type) => `select(0u, 1u, ${x} != ${type}(0))`,
+  // By bits: NaN and subnormals are not 0.
+  bool: (x, type) =>
+    type === 'f32' ? `select(0u, 1u, (bitcast<u32>(${x}) & 0x7fffffffu) != 0u)` : `select(0u, 1u, ${x} != ${type}(0))`,
   f16: (x) => `f32ToF16(f32(${x}))`,
   bf16: (x) => `f32ToBf16(f32(${x}))`,
 };

@@ -17,9 +17,15 @@ interface FusedBody {
   readonly body: (uniforms: Uniforms) => string;
 }
 
-function fused(name: string, { outputs }: Pick<KernelCall, 'outputs'>, { reads, writes, functions, body }: FusedBody): readonly Dispatch[] {
+function fused(
+  name: string,
+  { outputs }: Pick<KernelCall, 'outputs'>,
+  { reads, writes, functions, body }: FusedBody,
+): readonly Dispatch[] {
   const uniforms = new Uniforms();
-  const inputs = reads.flatMap((operand, i) => (operand ? [{ name: operand, type: 'f32' as const, from: input(i) }] : []));
+  const inputs = reads.flatMap((operand, i) =>
+    operand ? [{ name: operand, type: 'f32' as const, from: input(i) }] : [],
+  );
   return [
     elementDispatch({
       name,

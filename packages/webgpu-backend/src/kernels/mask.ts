@@ -27,7 +27,9 @@ export function acceptsMask(expression: MaskExpression | null): boolean {
   }
 }
 
-export const maskOperands = (specs: readonly TensorSpec[]): readonly { readonly name: string; readonly type: WgslScalar }[] =>
+export const maskOperands = (
+  specs: readonly TensorSpec[],
+): readonly { readonly name: string; readonly type: WgslScalar }[] =>
   specs.map(({ dtype }, i) => ({ name: `mask${i}`, type: wgslTypeOf(dtype) }));
 
 /**

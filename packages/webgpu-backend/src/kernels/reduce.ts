@@ -6,10 +6,10 @@
  * result instead. Order is fixed, so results are the same on every run.
  */
 import { type DType, type TensorSpec, sizeOf } from '@mindseye/tensor-core';
-import { wgslTypeOf } from '../element.js';
+import { type WgslScalar, wgslTypeOf } from '../element.js';
 import { type Dispatch, dispatch, elementDispatch, input, output } from '../wgsl/dispatch.js';
 import { foldPartials, reduceLanes } from '../wgsl/fold.js';
-import { isNan, larger } from '../wgsl/math.js';
+import { comparisons, larger } from '../wgsl/math.js';
 import { Uniforms } from '../wgsl/uniforms.js';
 import { denseStrides, offsetCode } from '../wgsl/view.js';
 import { type Kernel, type KernelCall, isArithmetic } from './kernel.js';
@@ -32,7 +32,11 @@ const reductions: Readonly<Record<string, Partial<Record<DType, Reduction>>>> = 
     u32: { declarations: '', identity: () => '0u', fold: (a, b) => `${a} + ${b}` },
   },
   max: {
-    f32: { declarations: larger, identity: (uniforms) => uniforms.f32(-Infinity), fold: (a, b) => `larger(${a}, ${b})` },
+    f32: {
+      declarations: larger,
+      identity: (uniforms) => uniforms.f32(-Infinity),
+      fold: (a, b) => `larger(${a}, ${b})`,
+    },
     i32: { declarations: '', identity: (uniforms) => uniforms.i32(-0x80000000), fold: (a, b) => `max(${a}, ${b})` },
     u32: { declarations: '', identity: () => '0u', fold: (a, b) => `max(${a}, ${b})` },
   },
@@ -42,7 +46,10 @@ interface ReduceAttributes {
   readonly axes: readonly number[];
 }
 
-function reduce(name: string, { inputs, outputs, attributes: { axes } }: KernelCall<ReduceAttributes>): readonly Dispatch[] {
+function reduce(
+  name: string,
+  { inputs, outputs, attributes: { axes } }: KernelCall<ReduceAttributes>,
+): readonly Dispatch[] {
   const [x] = inputs as readonly [TensorSpec];
   const { declarations, identity, fold } = reductions[name]![x.dtype]!;
   const type = wgslTypeOf(x.dtype);
@@ -99,12 +106,14 @@ const fromTable = (name: string): Kernel<ReduceAttributes> => ({
 });
 
 /** Of two (value, index) pairs: a NaN before a number, the larger number, then the lower index. */
-const leads = (type: 'f32' | 'i32' | 'u32'): string => `${type === 'f32' ? isNan : `\nfn isNan(x: ${type}) -> bool { return false; }`}
-fn leads(v: ${type}, i: u32, than: ${type}, at: u32) -> bool {
+const leads = (type: WgslScalar): string =>
+  type === 'f32'
+    ? `${comparisons}
+fn leads(v: f32, i: u32, than: f32, at: u32) -> bool {
   if (isNan(v) != isNan(than)) { return isNan(v); }
-  if (isNan(v) || v == than) { return i < at; }
-  return v > than;
-}`;
+  return isLess(than, v) || (!isLess(v, than) && i < at);
+}`
+    : `fn leads(v: ${type}, i: u32, than: ${type}, at: u32) -> bool { return v > than || (v == than && i < at); }`;
 
 const argmax: Kernel = {
   accepts: ([x]) => isArithmetic(x!.dtype),

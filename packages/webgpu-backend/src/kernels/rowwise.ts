@@ -134,7 +134,14 @@ const rmsNormBackward: Kernel = {
   var sum = 0.0;${eachColumn('sum += dy[at] * weight[column] * x[at];')}${foldF32('total', 'sum', addF32)}
   let projection = total * r * r / f32(width);${eachColumn('dx[at] = r * (dy[at] * weight[column] - x[at] * projection);')}`,
       }),
-      columnDispatch('rmsNormBackward weight', [['scale', input(3)]], output(1), rows, sizeOf(weight!.shape), 'dy[at] * x[at] * scale[r]'),
+      columnDispatch(
+        'rmsNormBackward weight',
+        [['scale', input(3)]],
+        output(1),
+        rows,
+        sizeOf(weight!.shape),
+        'dy[at] * x[at] * scale[r]',
+      ),
     ];
   },
 };

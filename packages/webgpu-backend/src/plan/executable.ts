@@ -57,9 +57,11 @@ export class PlanExecutable implements Executable {
     this.#context.throwIfFailed();
     const inputs = given.map((buffer) => this.#own(buffer));
     const { value: submitted, verdict } = this.#context.guarded('running a plan', () => this.#submit(inputs));
-    const done = Promise.all([verdict, submitted.fault]);
     if (checked) {
-      await done;
+      await Promise.all([verdict, submitted.fault]).catch((error: unknown) => {
+        for (const output of submitted.outputs) if (!inputs.includes(output)) this.#context.buffers.release(output);
+        throw error;
+      });
     } else {
       this.#flight.push(gpu.queue.onSubmittedWorkDone());
       if (this.#flight.length > runsInFlight) await this.#flight.shift();
@@ -70,7 +72,10 @@ export class PlanExecutable implements Executable {
 
   #own(buffer: DeviceBuffer): GpuBuffer {
     if (buffer instanceof GpuBuffer) return buffer;
-    throw new WebGpuError('validation', 'a plan on this device was given a buffer of another device: upload it here first');
+    throw new WebGpuError(
+      'validation',
+      'a plan on this device was given a buffer of another device: upload it here first',
+    );
   }
 
   #submit(inputs: readonly GpuBuffer[]): { outputs: readonly GpuBuffer[]; fault: Promise<void> } {
@@ -125,9 +130,7 @@ export class PlanExecutable implements Executable {
     const { values, outputs, donations } = this.#plan;
     const { locations } = this.#lowered.layout;
     const donors = new Map(donations.map(({ input, output }) => [output, inputs[input]!]));
-    const roots = outputs.map((value, i) =>
-      locations[value]!.kind === 'input' ? undefined : donors.get(i),
-    );
+    const roots = outputs.map((value, i) => (locations[value]!.kind === 'input' ? undefined : donors.get(i)));
     const copy = (value: number, into: GpuBuffer): void => {
       const location = locations[value]!;
       const size = gpuBytesOf(values[value]!);

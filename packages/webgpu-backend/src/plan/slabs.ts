@@ -43,7 +43,7 @@ export function storageOwners({ values, steps }: Planned, renames: (step: PlanSt
 }
 
 export function layOutSlabs(plan: Planned, owners: readonly number[], largestSlab: number): SlabLayout {
-  const { values, inputs, steps, outputs } = plan;
+  const { values, inputs, steps } = plan;
   const dies = lastReads(plan, owners);
   const locations: (Location | undefined)[] = values.map(() => undefined);
   inputs.forEach((value, position) => (locations[value] ??= { kind: 'input', position }));
@@ -73,7 +73,8 @@ export function layOutSlabs(plan: Planned, owners: readonly number[], largestSla
       const location = locations[owners[value]!]!;
       if (location.kind === 'slab') read.add(location.slab);
     }
-    for (const value of step.outputs) if (owners[value] === value) locations[value] = place(value, values[value]!, read);
+    for (const value of step.outputs)
+      if (owners[value] === value) locations[value] = place(value, values[value]!, read);
     for (const ranges of live)
       for (let at = ranges.length - 1; at >= 0; at--) if (dies[ranges[at]!.value]! <= i) ranges.splice(at, 1);
   });

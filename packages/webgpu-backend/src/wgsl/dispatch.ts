@@ -56,8 +56,7 @@ export function dispatch(definition: DispatchDefinition): Dispatch {
     const access = from.kind === 'input' ? 'read' : 'read_write';
     return `@group(0) @binding(${i + 1}) var<storage, ${access}> ${operand}: array<${type}>;`;
   });
-  if (status)
-    bound.push(`@group(0) @binding(${operands.length + 1}) var<storage, read_write> status: ${statusType};`);
+  if (status) bound.push(`@group(0) @binding(${operands.length + 1}) var<storage, read_write> status: ${statusType};`);
   const source = `@group(0) @binding(0) var<uniform> u: array<vec4u, ${uniforms.vectors}>;
 ${[...bound, ...declarations].join('\n')}
 
@@ -72,7 +71,13 @@ ${body}
 }
 `;
   const bindings = operands.map(({ from }) => from);
-  return { name, source, bindings: status ? [...bindings, { kind: 'status' }] : bindings, uniforms: uniforms.words, workgroups };
+  return {
+    name,
+    source,
+    bindings: status ? [...bindings, { kind: 'status' }] : bindings,
+    uniforms: uniforms.words,
+    workgroups,
+  };
 }
 
 const elementsPerBlock = 64;

@@ -9,19 +9,42 @@
 export const isNan = `
 fn isNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }`;
 
-/** NaN wins, as in JavaScript's Math.max and torch.maximum. */
-export const larger: string = `${isNan}
-fn larger(a: f32, b: f32) -> f32 {
-  if (isNan(a)) { return a; }
-  if (isNan(b)) { return b; }
-  return max(a, b);
+/** The order of f32 numbers as integers: infinities and subnormals compare as they should on every driver. Not for NaN. */
+const ordinal = `
+fn ordinal(x: f32) -> i32 {
+  let bits = bitcast<i32>(x);
+  return select(bits, -(bits & 0x7fffffff), bits < 0);
 }`;
 
-export const smaller: string = `${isNan}
-fn smaller(a: f32, b: f32) -> f32 {
-  if (isNan(a)) { return a; }
-  if (isNan(b)) { return b; }
-  return min(a, b);
+/** Comparisons, false for NaN. */
+export const comparisons: string = `${isNan}${ordinal}
+fn areOrdered(a: f32, b: f32) -> bool { return !isNan(a) && !isNan(b); }
+fn isEqual(a: f32, b: f32) -> bool { return areOrdered(a, b) && ordinal(a) == ordinal(b); }
+fn isLess(a: f32, b: f32) -> bool { return areOrdered(a, b) && ordinal(a) < ordinal(b); }
+fn isLessOrEqual(a: f32, b: f32) -> bool { return areOrdered(a, b) && ordinal(a) <= ordinal(b); }`;
+
+/** NaN wins, as in JavaScript's Math.max and torch.maximum. */
+export const larger: string = `${isNan}${ordinal}
+fn larger(a: f32, b: f32) -> f32 { return select(a, b, !isNan(a) && (isNan(b) || ordinal(b) > ordinal(a))); }`;
+
+export const smaller: string = `${isNan}${ordinal}
+fn smaller(a: f32, b: f32) -> f32 { return select(a, b, !isNan(a) && (isNan(b) || ordinal(b) < ordinal(a))); }`;
+
+/** e^x, NaN where x is. */
+export const exponential: string = `${isNan}
+fn exponential(x: f32) -> f32 {
+  if (isNan(x)) { return x; }
+  return exp(x);
+}`;
+
+/** ln x with the right ends: -∞ at 0, NaN below, which drivers get wrong. The two are made at run time: WGSL has no literal. */
+export const logarithm: string = `${isNan}
+fn logarithm(x: f32) -> f32 {
+  var bits = 0x7f800000u;
+  if (isNan(x) || x == bitcast<f32>(bits)) { return x; }
+  if (x == 0.0) { bits |= 0x80000000u; return bitcast<f32>(bits); }
+  if (x < 0.0) { bits |= 0x400000u; return bitcast<f32>(bits); }
+  return log(x);
 }`;
 
 /**

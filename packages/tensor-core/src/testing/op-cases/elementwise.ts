@@ -106,8 +106,9 @@ const allDtypes: readonly DType[] = ['f32', 'f16', 'bf16', 'i32', 'u32', 'bool']
 const cast: OpCase = {
   invocations: ({ values, maxLength }) =>
     fc.tuple(dtypesFor(values, allDtypes), dtypesFor(values, allDtypes), arbitraryShape({ maxLength })).chain(([from, to, shape]) => {
-      const toFloat = ['f32', 'f16', 'bf16', 'bool'].includes(to);
-      const range: ValueRange = values === 'extreme' && toFloat && from !== 'i32' && from !== 'u32' ? 'special' : to === 'u32' ? 'positive' : 'ordinary';
+      const whole = ['i32', 'u32'];
+      const anything = values === 'extreme' && !whole.includes(from) && !whole.includes(to);
+      const range: ValueRange = anything ? 'special' : from === 'u32' || to === 'u32' ? 'positive' : 'moderate';
       return arbitraryValue(shape, from, range).map((x) => invocation([x], { dtype: to }));
     }),
   differentiable: firstInput,

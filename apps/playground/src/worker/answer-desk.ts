@@ -1,0 +1,77 @@
+/** What the worker holds, a model and a picture, and what it does with them. */
+import type { LatentModel } from '@mindseye/latent-reasoning';
+import { InvalidInputError, type RasterImage } from '@mindseye/qwen-vl';
+import { answerTokens } from './answer-tokens.js';
+import { devices } from './devices.js';
+import { loadModel } from './load-model.js';
+import { type ModelParts, assembleModel } from './model-parts.js';
+import { openPicture } from './open-picture.js';
+import type { AnswerSummary, Calls, LoadProgress, ModelSummary, PictureSource, PictureSummary } from './protocol.js';
+import { randomModel } from './random-model.js';
+
+/** Longest answer, where the model's own files do not say. */
+const MAX_NEW_TOKENS = 16;
+
+export class AnswerDesk {
+  #model: { readonly parts: ModelParts; readonly latent: LatentModel } | undefined;
+  #image: RasterImage | undefined;
+
+  async openModel(
+    { source, device: name }: Calls['openModel']['request'],
+    onProgress: (progress: LoadProgress) => void,
+  ): Promise<ModelSummary> {
+    const start = performance.now();
+    const device = await devices[name]();
+    const parts = source.kind === 'files' ? await loadModel(source, onProgress) : await randomModel(source.seed);
+    this.#model = { parts, latent: assembleModel(parts, device) };
+    const { weights, trained, latentIds } = parts;
+    const adapter = [
+      ...Object.values(trained.lora).flatMap(({ a, b }) => [a, b]),
+      ...(trained.rows ? [trained.rows] : []),
+    ];
+    return {
+      device: device.name,
+      parameters: elements(Object.values(weights)),
+      adapterParameters: elements(adapter),
+      latents: latentIds.length,
+      milliseconds: performance.now() - start,
+    };
+  }
+
+  async openPicture(source: PictureSource): Promise<PictureSummary> {
+    const { image, summary } = await openPicture(source);
+    this.#image = image;
+    return summary;
+  }
+
+  async ask({ question, condition }: Calls['ask']['request'], onText: (text: string) => void): Promise<AnswerSummary> {
+    if (!this.#model) throw new InvalidInputError('no model is open: choose one first');
+    if (!this.#image) throw new InvalidInputError('no picture is open: choose one first');
+    const { parts, latent } = this.#model;
+    const images = [this.#image];
+    const { maxNewTokens, eosTokenIds: stopIds } = parts.generation;
+
+    const start = performance.now();
+    const decoder = parts.processor.tokenizer.decodeStream({ skipSpecialTokens: true });
+    let text = '';
+    let tokens = 0;
+    const add = (piece: string): void => {
+      text += piece;
+      if (piece !== '') onText(piece);
+    };
+    const request = { question, images, condition, stopIds, maxNewTokens: maxNewTokens ?? MAX_NEW_TOKENS };
+    for await (const id of answerTokens(latent, request)) {
+      tokens++;
+      add(decoder.push(id));
+    }
+    add(decoder.end());
+    const milliseconds = performance.now() - start;
+
+    // The map is that of the standard pass, so it says nothing about an answer without latents.
+    const [map] = condition === 'no-latents' ? [] : await latent.attentionMaps({ question, images });
+    return { text, tokens, milliseconds, map: map ?? null };
+  }
+}
+
+const elements = (tensors: readonly { readonly size: number }[]): number =>
+  tensors.reduce((sum, { size }) => sum + size, 0);

@@ -1,0 +1,48 @@
+/**
+ * The tiny model with random weights, made here from nothing: tokenizer, configuration, weights and latent rows.
+ *
+ * It answers noise, through every part that a trained model uses. One seed gives one model.
+ */
+import { KINDS, kindNamePlural, perception } from '@mindseye/eval';
+import { initializeTrainables, livr } from '@mindseye/latent-reasoning';
+import {
+  ChatTemplate,
+  Processor,
+  TINY_BPE_VOCABULARY_SIZE,
+  Tokenizer,
+  initializeWeights,
+  resolveGenerationConfig,
+  tinyConfig,
+  tinyPreprocessorConfig,
+  trainByteLevelBpe,
+} from '@mindseye/qwen-vl';
+import type { ModelParts } from './model-parts.js';
+
+/** Samples whose words the tokenizer learns, besides those of counting. */
+const CORPUS_SAMPLES = 300;
+
+function* corpus(): Generator<string> {
+  yield 'You are a helpful assistant.';
+  for (const kind of KINDS) yield `How many ${kindNamePlural(kind)} are there in the image?`;
+  for (let index = 0; index < CORPUS_SAMPLES; index++) {
+    const { question, answer } = perception.describe('train', index);
+    yield `${question}\n${answer}`;
+  }
+}
+
+export async function randomModel(seed: number): Promise<ModelParts> {
+  const { tokenizerJson, tokenizerConfig } = trainByteLevelBpe(corpus(), TINY_BPE_VOCABULARY_SIZE);
+  const tokenizer = Tokenizer.fromJson(tokenizerJson, tokenizerConfig);
+  const latentIds = tokenizer.addTokens(Array.from({ length: livr.latentTokens }, (_, i) => `<|latent_${i}|>`));
+  const config = tinyConfig();
+  const weights = initializeWeights(config, seed);
+  return {
+    config,
+    generation: resolveGenerationConfig(undefined, config),
+    processor: new Processor(tokenizer, ChatTemplate.fromSources({ tokenizerConfig }), tinyPreprocessorConfig()),
+    weights,
+    trained: await initializeTrainables({ config, weights, trains: 'lora', lora: livr.lora, latentIds }, seed),
+    lora: livr.lora,
+    latentIds,
+  };
+}
