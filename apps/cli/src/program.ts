@@ -14,7 +14,7 @@ export interface RunSettings {
 /** Runs the command line of the terminal. @returns the exit code */
 export async function run(terminal: Terminal, { debug }: RunSettings): Promise<number> {
   try {
-    await (await program(terminal)).parseAsync(terminal.argv, { from: 'user' });
+    await program(terminal).parseAsync(terminal.argv, { from: 'user' });
     return exitCodes.success;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.success : exitCodes.usage;
@@ -24,10 +24,10 @@ export async function run(terminal: Terminal, { debug }: RunSettings): Promise<n
   }
 }
 
-async function program(terminal: Terminal): Promise<Command> {
+function program(terminal: Terminal): Command {
   const root = new Command('mindseye')
     .description('ask, train, evaluate and audit vision-language models that reason in latent visual tokens')
-    .version(await version())
+    .version(version)
     .addHelpText('after', examplesOf('mindseye demo', 'mindseye train --help'));
   for (const create of commands) root.addCommand(create(terminal));
   for (const command of [root, ...root.commands]) {
@@ -36,7 +36,8 @@ async function program(terminal: Terminal): Promise<Command> {
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.note(text.trimEnd()),
       // commander's own form is "error: …", sometimes with a suggestion on a second line.
-      outputError: (text, write) => write(`${oneLine(text).replace(/^error:/, terminal.noteColors.red('error:'))} (see ${help})`),
+      outputError: (text, write) =>
+        write(`${oneLine(text).replace(/^error:/, terminal.noteColors.red('error:'))} (see ${help})`),
     });
   }
   return root;

@@ -65,7 +65,7 @@ export function exampleFiles(examples: string = path.resolve(import.meta.dirname
     name: 'example-files',
     configureServer(server) {
       server.middlewares.use((request, response, next) => {
-        const address = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname).slice(1);
+        const address = (request.url ?? '/').replace(/[?#].*/s, '').slice(1);
         const files = findFiles(examples);
         const file = files.get(address);
         if (file === undefined && address !== CATALOG) return next();

@@ -12,3 +12,4 @@ export { type TrainableSetup, type Trainables, initializeTrainables, modelOf } f
 export { type StepEvent, Trainer, type TrainerOptions, type TrainingProgress, type TrainingSet, type TrainingState } from './train/trainer.js';
 export { type AnswerCondition, type AttentionMap, LatentModel, type LatentModelOptions, type Question } from './latent-model.js';
 export { type RunIdentity, checkpointEntries, restoreCheckpoint } from './train/checkpoint.js';
+export { latentIdsOf, latentTokenName } from './latent-tokens.js';

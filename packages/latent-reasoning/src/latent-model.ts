@@ -20,8 +20,8 @@ import {
   ropeIndex,
   sequenceOperands,
 } from '@mindseye/qwen-vl';
-import { type Device, type Tensor, compile, mask } from '@mindseye/tensor-core';
-import { bottleneckTable, role } from './roles.js';
+import { type Device, type Tensor, compile, tensor } from '@mindseye/tensor-core';
+import { type MaskName, bottleneckTable, maskTable, role } from './roles.js';
 import { type LatentSequence, latentSequence } from './sequence.js';
 
 export type AnswerCondition = 'standard' | 'no-latents' | 'bottleneck' | 'bottleneck-no-latents';
@@ -31,6 +31,8 @@ export interface Question {
   readonly images: readonly RasterImage[];
   readonly condition?: AnswerCondition;
   readonly maxNewTokens?: number;
+  /** Ids that end the answer; those of the configuration when left out. */
+  readonly stopIds?: readonly number[];
   readonly signal?: AbortSignal;
 }
 
@@ -61,40 +63,46 @@ export class LatentModel {
   readonly model: Qwen2_5_VL;
   readonly processor: Processor;
   readonly latentIds: readonly number[];
-  readonly #attentions: (operands: SequenceOperands, visualTokens: Tensor) => Promise<readonly Tensor[]>;
+  readonly #attentions: (operands: SequenceOperands, visualTokens: Tensor, roles: Tensor, name: MaskName) => Promise<readonly Tensor[]>;
 
   constructor({ context, processor, device, latentIds }: LatentModelOptions) {
     this.model = new Qwen2_5_VL(context, device);
     this.processor = processor;
     this.latentIds = latentIds;
     this.#attentions = compile(
-      (operands: SequenceOperands, visualTokens: Tensor) => {
+      (operands: SequenceOperands, visualTokens: Tensor, roles: Tensor, name: MaskName) => {
         const { inputIds, isVisual, visualIndex, cos, sin } = operands;
         const inputsEmbeds = embedTokens(context, inputIds, { rows: visualTokens, where: isVisual, index: visualIndex });
-        return languageForward(context, { inputsEmbeds, cos, sin, mask: mask.causal(), outputAttentions: true }).attentions!;
+        return languageForward(context, { inputsEmbeds, cos, sin, mask: maskTable[name](roles), outputAttentions: true }).attentions!;
       },
       { device, name: 'the attention maps' },
     );
   }
 
-  /** The answer to a question about images, decoded greedily. */
+  /** The ids of the answer one by one, decoded greedily. */
+  generate(question: Question): AsyncGenerator<number, void, undefined> {
+    return this.model.generate(this.#request(question));
+  }
+
+  /** The answer to a question about images. */
   async answer(question: Question): Promise<string> {
     const ids: number[] = [];
-    for await (const id of this.model.generate(this.#request(question))) ids.push(id);
+    for await (const id of this.generate(question)) ids.push(id);
     return this.processor.tokenizer.decode(ids, { skipSpecialTokens: true });
   }
 
   /**
    * Where the latents looked: their attention to the visual tokens, averaged over latents, heads and layers, one map per
-   * image. Without latents, where the last token of the prompt looked.
+   * image. Without latents, where the last token of the prompt looked (nowhere, under the bottleneck).
    */
-  async attentionMaps({ question, images }: Question): Promise<AttentionMap[]> {
-    const { sequence, positions, images: patches } = this.#prepare(question, images, true);
+  async attentionMaps({ question, images, condition = 'standard' }: Question): Promise<AttentionMap[]> {
+    const { sequence, positions, images: patches } = this.#prepare(question, images, condition);
     const { config } = this.model.context;
     const operands = sequenceOperands(config, [{ inputIds: sequence.inputIds, grids: sequence.grids, positions }]);
     const visualTokens = await this.model.encodeImages(patches);
-    const attentions = await this.#attentions(operands, visualTokens!);
     const length = sequence.inputIds.length;
+    const roles = tensor(sequence.roles, [1, length]);
+    const attentions = await this.#attentions(operands, visualTokens!, roles, condition.startsWith('bottleneck') ? 'bottleneck' : 'causal');
     const latents = [...sequence.roles.keys()].filter((at) => sequence.roles[at] === role.latent);
     const queries = latents.length > 0 ? latents : [length - 1];
     const received = new Float64Array(length);
@@ -107,7 +115,7 @@ export class LatentModel {
     return splitByImage(received, sequence, config.visionConfig.spatialMergeSize);
   }
 
-  #prepare(question: string, images: readonly RasterImage[], withLatents: boolean): Prepared {
+  #prepare(question: string, images: readonly RasterImage[], condition: AnswerCondition): Prepared {
     const { context } = this.model;
     const { inputIds, vision } = this.processor.ask(question, images, { addGenerationPrompt: true });
     const patches = imagePatches(vision!);
@@ -115,16 +123,18 @@ export class LatentModel {
     const tokens = { imageTokenId: context.config.imageTokenId, endOfTurnId: this.processor.tokenizer.requireId('<|im_end|>'), latentIds: this.latentIds };
     const full = latentSequence({ inputIds, grids }, tokens);
     const { positions } = ropeIndex(full.inputIds, grids, context.config, context.config.visionConfig.spatialMergeSize);
-    return withLatents ? { sequence: full, positions, images: patches } : { ...withoutLatents(full, positions), images: patches };
+    const kept = condition.endsWith('no-latents') ? withoutLatents(full, positions) : { sequence: full, positions };
+    return { ...kept, images: patches };
   }
 
-  #request({ question, images, condition = 'standard', maxNewTokens = 16, signal }: Question): ImageGenerateRequest {
-    const { sequence, positions, images: patches } = this.#prepare(question, images, !condition.endsWith('no-latents'));
+  #request({ question, images, condition = 'standard', maxNewTokens = 16, stopIds, signal }: Question): ImageGenerateRequest {
+    const { sequence, positions, images: patches } = this.#prepare(question, images, condition);
     return {
       row: { inputIds: sequence.inputIds, positions },
       images: patches,
       maxNewTokens,
       ...(condition.startsWith('bottleneck') && { roles: { prompt: sequence.roles, generated: role.answer, table: bottleneckTable } }),
+      ...(stopIds && { stopIds }),
       ...(signal && { signal }),
     };
   }

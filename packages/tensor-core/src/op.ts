@@ -28,6 +28,8 @@ export interface VjpCall<Attributes> {
   /** One per output; undefined where nothing downstream used that output. */
   readonly cotangents: readonly (Tensor | undefined)[];
   readonly attributes: Attributes;
+  /** For each input, whether anything asks for its cotangent; the others may be left undefined. */
+  readonly needed: readonly boolean[];
 }
 
 export interface Op<Attributes extends object = object> {

@@ -110,6 +110,15 @@ test('runs under way at once share the arena without harm', async () => {
     ).toBeLessThan(1e-5);
 });
 
+test('a plan still runs after a larger one has replaced the arena', async () => {
+  const device = await openDevice();
+  const f = t.compile((x: t.Tensor) => t.neg(t.exp(t.neg(x))), { device });
+  const x = t.tensor([0, 0]);
+  await f(x);
+  await t.evaluate(t.neg(t.exp(t.neg(t.full([10_000], 1)))), { device });
+  expect([...(await (await f(x)).data())]).toEqual([-1, -1]);
+});
+
 test('memory of the intermediates that a run left behind is never read', async () => {
   const poison = t.compile((x: t.Tensor) => t.sum(t.mul(t.add(x, NaN), t.sub(x, NaN))), { device: gpu });
   await poison(t.full([50000], 1));
@@ -132,6 +141,24 @@ test.each([
   await expect(build().data(gpu)).rejects.toThrow(RangeError);
   expect([...(await t.gather(t.tensor([1, 2, 3]), t.tensor(Int32Array.of(2, 0))).data(gpu))]).toEqual([3, 1]);
 });
+
+test('the fast profile reads a bad index as zeros', async () => {
+  const device = await openDevice({ profile: 'fast' });
+  const rows = t.gather(t.tensor([1, 2, 3]), t.tensor(Int32Array.of(2, 7, -1, 0)));
+  expect([...(await rows.data(device))]).toEqual([3, 0, 0, 1]);
+});
+
+test.each(['checked', 'fast'] as const)(
+  'a command that WebGPU refused is reported once, profile %s',
+  async (profile) => {
+    const { gpu: native, report } = await openAdapter({});
+    const device = createDevice(native, report, profile);
+    native.createBuffer({ size: 2 * report.limits.maxBufferSize, usage: 128 });
+    await native.queue.onSubmittedWorkDone();
+    await expect(t.exp(t.tensor([0])).data(device)).rejects.toMatchObject({ name: 'WebGpuError', code: 'validation' });
+    expect(await t.exp(t.tensor([0])).data(device)).toEqual(Float32Array.of(1));
+  },
+);
 
 test('a tensor beyond the adapter is refused by the name of the limit', () => {
   const { maxBufferSize } = gpu.adapter.limits;

@@ -87,13 +87,13 @@ const masks: Readonly<Record<string, (queries: number, keys: number) => t.Mask |
 };
 
 test.each(Object.keys(masks))('attention, forward and all gradients, mask: %s', async (name) => {
-  const width = fc.constantFrom(1, 16, 80);
-  const nonzero = fc.constantFrom(1, 17, 65, 70);
+  const width = fc.constantFrom(1, 16, 65);
+  const nonzero = fc.constantFrom(1, 17, 65);
   const property = fc.asyncProperty(
     nonzero,
     nonzero,
     width,
-    fc.constantFrom([2, 1], [2, 2], [6, 2]),
+    fc.constantFrom([2, 1], [2, 2], [4, 2]),
     (queries, keys, d, [heads, keyHeads]) =>
       expectAgreement(() => {
         const attend = (q: t.Tensor, k: t.Tensor, v: t.Tensor): t.Tensor => {
@@ -114,7 +114,17 @@ test.each(Object.keys(masks))('attention, forward and all gradients, mask: %s', 
         return [attend(...operands()), gradients.q, gradients.k, gradients.v];
       }, 1e-5),
   );
-  await fc.assert(property, { numRuns: 3 });
+  await fc.assert(property, { numRuns: 2 });
+});
+
+test('attention over several chunks of keys whose scores keep growing', async () => {
+  const rising = (length: number): t.Tensor =>
+    t.tensor(
+      Float32Array.from({ length: length * 4 }, (_, i) => Math.floor(i / 4) / 20),
+      [1, 1, length, 4],
+    );
+  await expectAgreement(() => t.attention(rising(3), rising(200), values([1, 1, 200, 4], 1)), 1e-5);
+  await expectAgreement(() => t.attention(rising(3), t.neg(rising(200)), values([1, 1, 200, 4], 1)), 1e-5);
 });
 
 test('moves over many axes, and rows by index', async () => {

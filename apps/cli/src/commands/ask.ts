@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { writeHeatMaps } from '../heat-map/write.js';
 import { openNamedDevice } from '../shared/device.js';
 import { UsageError } from '../shared/errors.js';
+import { outputFileExists } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
 import { openLatentModel } from '../shared/model.js';
 import { collect, deviceOption, integer, jsonOption } from '../shared/options.js';
@@ -41,8 +42,9 @@ export function askCommand(terminal: Terminal): Command {
       ),
     )
     .action(async (question: string | undefined, options: AskOptions) => {
-      const result = await ask(checkedQuestion(question, options), options, terminal);
-      terminal.print(options.json ? JSON.stringify(result) : result.answer);
+      const onText = options.json ? () => {} : terminal.write;
+      const result = await ask(checkedQuestion(question, options), options, onText);
+      terminal.print(options.json ? JSON.stringify(result) : '');
       if (!options.json) for (const file of result.heatmaps) terminal.note(`heat map: ${file}`);
     });
 }
@@ -50,7 +52,8 @@ export function askCommand(terminal: Terminal): Command {
 /** Refuses a question without an image, an image without a question, and neither, before anything is read. */
 function checkedQuestion(question: string | undefined, { image }: AskOptions): string {
   if (image.length === 0) throw new UsageError('there is no image to ask about; name one with --image <file>');
-  if (question === undefined || question.trim() === '') throw new UsageError('the question is empty; write it, in quotes, as the last argument');
+  if (question === undefined || question.trim() === '')
+    throw new UsageError('the question is empty; write it, in quotes, as the last argument');
   return question;
 }
 
@@ -62,12 +65,21 @@ interface AskResult {
   readonly heatmaps: readonly string[];
 }
 
-async function ask(question: string, options: AskOptions, terminal: Terminal): Promise<AskResult> {
+/** @param onText told each piece of the answer as it is decoded */
+async function ask(question: string, options: AskOptions, onText: (text: string) => void): Promise<AskResult> {
   const { condition, maxNewTokens, heatmap } = options;
+  if (heatmap !== undefined) await outputFileExists(heatmap);
   // Images first: they are the quickest to be found wrong.
   const images = await Promise.all(options.image.map((file) => readImage(file)));
   const { model } = await openLatentModel(options.model, options.adapter, await openNamedDevice(options.device));
-  const answer = await model.answer({ question, images, condition, maxNewTokens, signal: terminal.interrupted });
-  const heatmaps = heatmap === undefined ? [] : await writeHeatMaps(model, question, images, heatmap);
+  const decoder = model.processor.tokenizer.decodeStream({ skipSpecialTokens: true });
+  let answer = '';
+  const add = (piece: string): void => {
+    answer += piece;
+    onText(piece);
+  };
+  for await (const id of model.generate({ question, images, condition, maxNewTokens })) add(decoder.push(id));
+  add(decoder.end());
+  const heatmaps = heatmap === undefined ? [] : await writeHeatMaps(model, { question, images, condition }, heatmap);
   return { question, answer, images: options.image, condition, heatmaps };
 }

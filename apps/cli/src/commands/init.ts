@@ -15,7 +15,7 @@ import { writeSafetensors } from '@mindseye/tensor-core/node';
 import { Command, Option } from 'commander';
 import { tokenizerCorpus } from '../init/corpus.js';
 import { initPresets } from '../init/presets.js';
-import { openEmptyFolder } from '../shared/folder.js';
+import { checkEmptyFolder } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
 import { integer, jsonOption } from '../shared/options.js';
 import type { Terminal } from '../shared/terminal.js';
@@ -38,10 +38,14 @@ export function initCommand(terminal: Terminal): Command {
     .addOption(jsonOption())
     .addHelpText('after', examplesOf('mindseye init base', 'mindseye init base --preset nano --seed 7'))
     .action(async (folder: string, options: InitOptions) => {
-      await openEmptyFolder(folder, options.force);
+      await checkEmptyFolder(folder, options.force);
       const parameters = await writeModel(folder, initPresets[options.preset]!.config(), options.seed);
       const summary = { folder, preset: options.preset, seed: options.seed, parameters };
-      terminal.print(options.json ? JSON.stringify(summary) : `${folder}: a ${options.preset} Qwen2.5-VL with ${parameters} random parameters`);
+      terminal.print(
+        options.json
+          ? JSON.stringify(summary)
+          : `${folder}: a ${options.preset} Qwen2.5-VL with ${parameters} random parameters`,
+      );
     });
 }
 

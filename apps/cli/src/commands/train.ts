@@ -6,7 +6,7 @@ import { writeJsonAtomic } from '@mindseye/tensor-core/node';
 import { Command, Option } from 'commander';
 import { openNamedDevice } from '../shared/device.js';
 import { CommandError, UsageError } from '../shared/errors.js';
-import { openOutputFolder } from '../shared/folder.js';
+import { listFolder } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
 import { openBaseModel } from '../shared/model.js';
 import { deviceOption, integer, integerList, jsonOption, number } from '../shared/options.js';
@@ -18,7 +18,7 @@ import { addLatentTokens, taskTrainingSet } from '../train/data.js';
 import { identityOf } from '../train/identity.js';
 import { type RecipeOptions, recipeOf } from '../train/recipe.js';
 import { saveResult } from '../train/result.js';
-import { type RunResult, removeRunState, runFiles, runTraining } from '../train/run.js';
+import { type RunResult, prepareFolder, removeRunState, runFiles, runTraining } from '../train/run.js';
 import { validationAccuracy } from '../train/validation.js';
 
 interface TrainOptions extends RecipeOptions {
@@ -37,18 +37,19 @@ interface TrainOptions extends RecipeOptions {
   readonly json?: true;
 }
 
-/** The record of a finished run, beside its result. */
-const RECORD = 'training.json';
-
 export function trainCommand(terminal: Terminal): Command {
-  const describe = Object.values(methods).map(({ name, summary, source }) => `  ${name.padEnd(6)} ${summary} (${source})`).join('\n');
+  const describe = Object.values(methods)
+    .map(({ name, summary, source }) => `  ${name.padEnd(6)} ${summary} (${source})`)
+    .join('\n');
   return new Command('train')
     .description('train a model on a generated task')
     .requiredOption('--model <folder>', 'checkpoint folder to start from')
     .addOption(new Option('--task <name>', 'what to train on').choices(Object.keys(tasks)).makeOptionMandatory())
     .requiredOption('--output <folder>', 'where the result and its log go')
     .addOption(new Option('--method <name>', 'how to train').choices(Object.keys(methods)).default('livr'))
-    .addOption(new Option('--trains <what>', 'adapters on the language model, or every weight').choices(['lora', 'full']))
+    .addOption(
+      new Option('--trains <what>', 'adapters on the language model, or every weight').choices(['lora', 'full']),
+    )
     .option('--examples <n>', 'train on the first n examples of the split', integer(1), 1000)
     .option('--epochs <list>', 'epochs of each stage, such as 4,6', integerList)
     .option('--batch-size <n>', 'examples per optimiser step', integer(1, 65536))
@@ -64,7 +65,11 @@ export function trainCommand(terminal: Terminal): Command {
     .addOption(deviceOption())
     .option('--validate <n>', 'keep the epoch that is best on n validation samples; 0 keeps the last', integer(0), 0)
     .option('--save-every <steps>', 'steps between checkpoints (default: an epoch)', integer(1))
-    .addOption(new Option('--weights-dtype <type>', 'type of full weights in the file').choices(Object.keys(weightDtypes)).default('F32'))
+    .addOption(
+      new Option('--weights-dtype <type>', 'type of full weights in the file')
+        .choices(Object.keys(weightDtypes))
+        .default('F32'),
+    )
     .option('--resume', 'go on with the interrupted run in the output folder', false)
     .option('--force', 'replace what is in the output folder', false)
     .addOption(jsonOption())
@@ -83,15 +88,24 @@ export function trainCommand(terminal: Terminal): Command {
     });
 }
 
-async function train(options: TrainOptions, terminal: Terminal): Promise<{ readonly record: object; readonly text: string }> {
+async function train(
+  options: TrainOptions,
+  terminal: Terminal,
+): Promise<{ readonly record: object; readonly text: string }> {
   const method = recipeOf(options);
   const task = tasks[options.task]!;
   checkValidation(options, task);
-  await prepareOutput(options);
+  await checkOutput(options);
   const base = await openBaseModel(options.model);
   const device = await openNamedDevice(options.device);
   const latentIds = addLatentTokens(base.processor.tokenizer, method.latentTokens, base.config.textConfig.vocabSize);
-  const data = taskTrainingSet({ task, size: options.examples, processor: base.processor, imageTokenId: base.config.imageTokenId, latentIds });
+  const data = taskTrainingSet({
+    task,
+    size: options.examples,
+    processor: base.processor,
+    imageTokenId: base.config.imageTokenId,
+    latentIds,
+  });
   const setup = { config: base.config, weights: base.weights, trains: method.trains, lora: method.lora, latentIds };
   const { seed, validate: samples, output: folder, resume, saveEvery } = options;
   const microBatchSize = Math.min(options.microBatchSize ?? method.batchSize, method.batchSize);
@@ -105,6 +119,7 @@ async function train(options: TrainOptions, terminal: Terminal): Promise<{ reado
     device: device.name,
     base: base.fingerprint,
   });
+  if (!resume) await prepareFolder(folder);
   const validation = { task, samples, setup, processor: base.processor, device };
   const result = await runTraining({
     folder,
@@ -117,54 +132,90 @@ async function train(options: TrainOptions, terminal: Terminal): Promise<{ reado
     identity,
     resume,
     ...(saveEvery !== undefined && { saveEvery }),
-    ...(samples > 0 && { validate: async (trained, condition) => ({ samples, accuracy: await validationAccuracy(trained, condition, validation) }) }),
-    interrupted: terminal.interrupted,
+    ...(samples > 0 && {
+      validate: async (trained, condition) => ({
+        samples,
+        accuracy: await validationAccuracy(trained, condition, validation),
+      }),
+    }),
+    interrupted: terminal.catchInterrupts(),
     startProgress: (total) => startProgress(terminal, `${method.name} on ${task.name}`, total),
   });
   await saveResult(result.trained, { folder, base, method, latentIds, device, dtype: options.weightsDtype });
-  const record = recordOf(result, { command: `mindseye ${terminal.argv.filter((word) => word !== '--resume').join(' ')}`, version: await version(), method, identity, latentIds });
-  await writeJsonAtomic(path.join(folder, RECORD), record);
+  const record = recordOf(result, {
+    command: commandLine(terminal.argv),
+    method,
+    identity,
+    latentIds,
+  });
+  await writeJsonAtomic(path.join(folder, runFiles.record), record);
   await removeRunState(folder);
   return { record, text: summaryOf(result, options, method.trains) };
 }
 
 function checkValidation({ validate }: TrainOptions, task: TaskDefinition): void {
   const available = task.splits.validation;
-  if (validate > available) throw new UsageError(`--validate ${validate}: the validation split of ${task.name} has ${available}; give at most that`);
+  if (validate > available)
+    throw new UsageError(
+      `--validate ${validate}: the validation split of ${task.name} has ${available}; give at most that`,
+    );
 }
 
 /** Refuses a folder that holds something this run would overwrite, or nothing to resume. */
-async function prepareOutput({ output, resume, force }: TrainOptions): Promise<void> {
-  const names = await openOutputFolder(output);
+async function checkOutput({ output, resume, force }: TrainOptions): Promise<void> {
+  const names = await listFolder(output);
   const isStarted = names.includes(runFiles.checkpoint);
   if (resume && !isStarted) {
-    const reason = names.includes(RECORD) ? 'its run is complete' : `it has no ${runFiles.checkpoint}`;
+    const reason = names.includes(runFiles.record) ? 'its run is complete' : `it has no ${runFiles.checkpoint}`;
     throw new CommandError(`${output}: there is nothing to resume, ${reason}; leave --resume out to start a run`);
   }
   if (resume || names.length === 0) return;
   if (!force) {
-    const cure = isStarted ? '--resume to go on with its run, --force to start afresh' : '--force to replace what is there';
+    const cure = isStarted
+      ? '--resume to go on with its run, --force to start afresh'
+      : '--force to replace what is there';
     throw new CommandError(`${output} is not empty: choose another folder, or ${cure}`);
   }
-  await removeRunState(output);
+}
+
+/** The command that makes the result from the start, to be pasted into a shell. */
+function commandLine(argv: readonly string[]): string {
+  const words = argv
+    .filter((word) => word !== '--resume')
+    .map((word) => (/^[\w./:,=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  return ['mindseye', ...words].join(' ');
 }
 
 interface RecordSources {
   readonly command: string;
-  readonly version: string;
   readonly method: object;
   readonly identity: object;
   readonly latentIds: readonly number[];
 }
 
 /** Everything that is needed to make the result again, and what it achieved. No times: the same run leaves the same record. */
-function recordOf({ steps, finalLoss, best, log }: RunResult, { command, version: mindseye, method, identity, latentIds }: RecordSources): Record<string, unknown> {
-  return { command, versions: { mindseye, node: process.version }, method, identity, latentIds, steps, finalLoss, best, validations: log };
+function recordOf(
+  { steps, finalLoss, best, log }: RunResult,
+  { command, method, identity, latentIds }: RecordSources,
+): Record<string, unknown> {
+  return {
+    command,
+    versions: { mindseye: version, node: process.version },
+    method,
+    identity,
+    latentIds,
+    steps,
+    finalLoss,
+    best,
+    validations: log,
+  };
 }
 
 function summaryOf({ steps, finalLoss, best }: RunResult, { output }: TrainOptions, trains: string): string {
   const what = trains === 'lora' ? 'an adapter' : 'a model';
   const loss = finalLoss === null ? '' : `, last loss ${finalLoss.toFixed(4)}`;
-  const accuracy = best ? `, kept epoch ${best.epoch} with ${(100 * best.accuracy).toFixed(1)} % on ${best.samples} validation samples` : '';
+  const accuracy = best
+    ? `, kept epoch ${best.epoch} with ${(100 * best.accuracy).toFixed(1)} % on ${best.samples} validation samples`
+    : '';
   return `${output}: ${what} after ${steps} steps${loss}${accuracy}`;
 }

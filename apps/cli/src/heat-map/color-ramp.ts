@@ -2,7 +2,7 @@
  * A colour ramp whose steps look equally large: a straight line in lightness and a turn in hue through OKLCh, from a dark
  * violet over red and orange to a pale yellow.
  *
- *   L = 0.30 + 0.65 t,   h = 300° + 165° t,   C = 0.06 + 0.16 sin(π t^0.8)
+ *   L = 0.18 + 0.77 t,   h = 300° + 165° t,   C = 0.06 + 0.16 sin(π t^0.8)
  *
  * Lightness rises with t, so the ramp reads in grey and for people who do not tell red from green.
  * OKLab to linear sRGB: B. Ottosson, "A perceptual color space for image processing" (2020).
@@ -12,7 +12,7 @@ export type Rgb = readonly [red: number, green: number, blue: number];
 
 /** The colour at `t` from 0 to 1, as sRGB levels 0 to 255. */
 export function rampColor(t: number): Rgb {
-  const lightness = 0.3 + 0.65 * t;
+  const lightness = 0.18 + 0.77 * t;
   const hue = ((300 + 165 * t) * Math.PI) / 180;
   const chroma = 0.06 + 0.16 * Math.sin(Math.PI * t ** 0.8);
   return oklabToSrgb(lightness, chroma * Math.cos(hue), chroma * Math.sin(hue));

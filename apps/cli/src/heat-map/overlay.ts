@@ -1,12 +1,15 @@
 /**
  * An attention map drawn over its image: the token grid enlarged smoothly to the image's size, coloured by the ramp, and laid
- * over the picture, the more opaque the more attention. The map is scaled from its own least to its own greatest weight.
+ * half transparent over the picture. The map is scaled from its own least to its own greatest weight. A strip below the
+ * picture shows the ramp, from least on the left to most on the right.
  */
 import type { AttentionMap } from '@mindseye/latent-reasoning';
 import type { RgbImage } from '@mindseye/qwen-vl';
 import { type Rgb, rampColor } from './color-ramp.js';
 
-const OPACITY = { least: 0.25, most: 0.75 };
+const OPACITY = 0.5;
+/** Height of the strip, as a part of the picture's; one pixel at least. */
+const STRIP = 1 / 32;
 const RAMP_STEPS = 256;
 const RAMP: readonly Rgb[] = Array.from({ length: RAMP_STEPS }, (_, i) => rampColor(i / (RAMP_STEPS - 1)));
 
@@ -15,19 +18,22 @@ export function overlay(image: RgbImage, map: AttentionMap): RgbImage {
   const weights = scaled(map.weights);
   const columns = samplePoints(width, map.columns);
   const rows = samplePoints(height, map.rows);
-  const drawn = new Uint8Array(data.length);
-  for (let y = 0; y < height; y++) {
+  const strip = Math.max(1, Math.round(height * STRIP));
+  const drawn = new Uint8Array(3 * width * (height + strip));
+  for (let y = 0; y < height + strip; y++) {
     for (let x = 0; x < width; x++) {
-      const value = bilinear(weights, map.columns, columns[x]!, rows[y]!);
-      const color = RAMP[Math.round(value * (RAMP_STEPS - 1))]!;
-      const opacity = OPACITY.least + (OPACITY.most - OPACITY.least) * value;
       const at = 3 * (y * width + x);
+      const isPicture = y < height;
+      const value = isPicture ? bilinear(weights, map.columns, columns[x]!, rows[y]!) : x / Math.max(1, width - 1);
+      const color = RAMP[Math.round(value * (RAMP_STEPS - 1))]!;
       for (let channel = 0; channel < 3; channel++) {
-        drawn[at + channel] = Math.round((1 - opacity) * data[at + channel]! + opacity * color[channel]!);
+        drawn[at + channel] = isPicture
+          ? Math.round((1 - OPACITY) * data[at + channel]! + OPACITY * color[channel]!)
+          : color[channel]!;
       }
     }
   }
-  return { data: drawn, width, height, channels: 3 };
+  return { data: drawn, width, height: height + strip, channels: 3 };
 }
 
 /** From 0 at the least to 1 at the greatest weight; all 0 where they are equal. */
@@ -54,6 +60,7 @@ function samplePoints(pixels: number, cells: number): SamplePoint[] {
 }
 
 function bilinear(weights: Float32Array, columns: number, x: SamplePoint, y: SamplePoint): number {
-  const along = (row: number): number => (1 - x.share) * weights[row * columns + x.first]! + x.share * weights[row * columns + x.second]!;
+  const along = (row: number): number =>
+    (1 - x.share) * weights[row * columns + x.first]! + x.share * weights[row * columns + x.second]!;
   return (1 - y.share) * along(y.first) + y.share * along(y.second);
 }

@@ -15,7 +15,22 @@ function nanoConfig(): Qwen2_5_VLConfig {
   const tiny = tinyConfig();
   return {
     ...tiny,
-    textConfig: { ...tiny.textConfig, hiddenSize: 48, intermediateSize: 128, numHiddenLayers: 2, numAttentionHeads: 3, numKeyValueHeads: 1 },
-    visionConfig: { ...tiny.visionConfig, depth: 2, hiddenSize: 32, intermediateSize: 64, numHeads: 2, outHiddenSize: 48, fullattBlockIndexes: [1] },
+    textConfig: {
+      ...tiny.textConfig,
+      hiddenSize: 48,
+      intermediateSize: 128,
+      numHiddenLayers: 2,
+      numAttentionHeads: 3,
+      numKeyValueHeads: 1,
+    },
+    visionConfig: {
+      ...tiny.visionConfig,
+      depth: 2,
+      hiddenSize: 32,
+      intermediateSize: 64,
+      numHeads: 2,
+      outHiddenSize: 48,
+      fullattBlockIndexes: [1],
+    },
   };
 }

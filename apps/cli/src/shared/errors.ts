@@ -27,7 +27,13 @@ export class InterruptedError extends Error {
 export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 } as const;
 
 /** Errors of JavaScript itself: from this program they mean a fault in it. */
-const FAULTS: readonly (new (message: string) => Error)[] = [TypeError, ReferenceError, SyntaxError, URIError, EvalError];
+const FAULTS: readonly (new (message: string) => Error)[] = [
+  TypeError,
+  ReferenceError,
+  SyntaxError,
+  URIError,
+  EvalError,
+];
 
 const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; free space or choose another folder',
@@ -55,7 +61,9 @@ export function describeError(error: unknown): string {
   const system = systemError(error);
   if (system) return oneLine(`${system.path}: ${SYSTEM_ERRORS[system.code] ?? error.message} (${system.code})`);
   const isFault = FAULTS.some((fault) => error instanceof fault);
-  return isFault ? `unexpected: ${oneLine(error.message)}; run again with MINDSEYE_DEBUG=1 and report it` : oneLine(error.message);
+  return isFault
+    ? `unexpected: ${oneLine(error.message)}; run again with MINDSEYE_DEBUG=1 and report it`
+    : oneLine(error.message);
 }
 
 export function exitCodeOf(error: unknown): number {

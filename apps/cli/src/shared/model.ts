@@ -2,9 +2,15 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { LatentModel, type PeftAdapter, checkAdapterFits, modelOf } from '@mindseye/latent-reasoning';
+import { LatentModel, type PeftAdapter, checkAdapterFits, latentIdsOf, modelOf } from '@mindseye/latent-reasoning';
 import { loadAdapter } from '@mindseye/latent-reasoning/node';
-import { type Processor, type Qwen2_5_VLConfig, type Tokenizer, type Weights, loadWeights, parameterShapes } from '@mindseye/qwen-vl';
+import {
+  type Processor,
+  type Qwen2_5_VLConfig,
+  type Weights,
+  loadWeights,
+  parameterShapes,
+} from '@mindseye/qwen-vl';
 import { ModelFolder } from '@mindseye/qwen-vl/node';
 import type { Device } from '@mindseye/tensor-core';
 import { openCheckpointFolder } from '@mindseye/tensor-core/node';
@@ -40,17 +46,36 @@ export interface OpenedModel {
 }
 
 /** @param adapterLocation a PEFT folder, as `mindseye train` writes it */
-export async function openLatentModel(location: string, adapterLocation: string | undefined, device: Device): Promise<OpenedModel> {
+export async function openLatentModel(
+  location: string,
+  adapterLocation: string | undefined,
+  device: Device,
+): Promise<OpenedModel> {
   const base = await openBaseModel(location);
   const adapter = adapterLocation === undefined ? undefined : await openAdapter(adapterLocation, base.config);
-  const files = adapterLocation === undefined ? [] : ['adapter_config.json', 'adapter_model.safetensors'].map((name) => path.join(adapterLocation, name));
+  const files =
+    adapterLocation === undefined
+      ? []
+      : ['adapter_config.json', 'adapter_model.safetensors'].map((name) => path.join(adapterLocation, name));
   const latentIds = adapter ? (adapter.tokenRows?.ids ?? []) : latentIdsOf(base.processor.tokenizer);
-  const setup = { config: base.config, weights: base.weights, trains: 'lora', lora: adapter?.config ?? NO_LORA, latentIds } as const;
+  const setup = {
+    config: base.config,
+    weights: base.weights,
+    trains: 'lora',
+    lora: adapter?.config ?? NO_LORA,
+    latentIds,
+  } as const;
   const context = modelOf(setup, { weights: {}, lora: adapter?.lora ?? {}, rows: adapter?.tokenRows?.rows ?? null });
   return {
     model: new LatentModel({ context, processor: base.processor, device, latentIds }),
-    name: [location, adapterLocation].filter((part) => part !== undefined).map((part) => path.basename(path.resolve(part))).join(' + '),
-    fingerprint: createHash('sha256').update(base.fingerprint).update(await fingerprintOf(files)).digest('hex'),
+    name: [location, adapterLocation]
+      .filter((part) => part !== undefined)
+      .map((part) => path.basename(path.resolve(part)))
+      .join(' + '),
+    fingerprint: createHash('sha256')
+      .update(base.fingerprint)
+      .update(await fingerprintOf(files))
+      .digest('hex'),
   };
 }
 
@@ -60,15 +85,6 @@ async function openAdapter(location: string, config: Qwen2_5_VLConfig): Promise<
   const adapter = await loadAdapter(location);
   checkAdapterFits(adapter, parameterShapes(config), location);
   return adapter;
-}
-
-export const latentTokenName = (number: number): string => `<|latent_${number}|>`;
-
-/** Latent tokens that a fully trained model brings in its own tokenizer. */
-function latentIdsOf(tokenizer: Tokenizer): number[] {
-  const ids: number[] = [];
-  for (let id = tokenizer.tokenToId(latentTokenName(1)); id !== undefined; id = tokenizer.tokenToId(latentTokenName(ids.length + 1))) ids.push(id);
-  return ids;
 }
 
 const SAMPLED_BYTES = 2 ** 20;

@@ -38,6 +38,8 @@ export function shard(text: string): { readonly index: number; readonly count: n
 export const collect = (value: string, earlier: readonly string[]): readonly string[] => [...earlier, value];
 
 export const deviceOption = (): Option =>
-  new Option('--device <name>', 'what computes; auto is the WebAssembly CPU device').choices(deviceNames).default('auto');
+  new Option('--device <name>', 'what computes; auto is the WebAssembly CPU device')
+    .choices(deviceNames)
+    .default('auto');
 
 export const jsonOption = (): Option => new Option('--json', 'print one JSON object on stdout');

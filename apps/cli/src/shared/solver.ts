@@ -15,7 +15,13 @@ export function latentSolver(model: LatentModel, { name, fingerprint, maxNewToke
     ...(fingerprint !== undefined && { fingerprint }),
     conditions: CONDITIONS,
     answer: async ({ image }, { prompt, condition, signal }) => ({
-      text: await model.answer({ question: prompt, images: [image], condition, maxNewTokens, ...(signal && { signal }) }),
+      text: await model.answer({
+        question: prompt,
+        images: [image],
+        condition,
+        maxNewTokens,
+        ...(signal && { signal }),
+      }),
     }),
   };
 }

@@ -1,7 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import manifest from '../../package.json' with { type: 'json' };
 
-/** The version of this command, from its package. */
-export async function version(): Promise<string> {
-  const manifest: unknown = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
-  return (manifest as { readonly version: string }).version;
-}
+/** The version of this command. */
+export const version: string = manifest.version;

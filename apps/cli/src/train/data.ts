@@ -1,9 +1,8 @@
 /** The training split of a task as training examples, each generated when it is asked for. */
 import { type TaskDefinition, promptOf } from '@mindseye/eval';
-import { type TrainingSet, latentSequence } from '@mindseye/latent-reasoning';
+import { type TrainingSet, latentSequence, latentTokenName } from '@mindseye/latent-reasoning';
 import { type Processor, type Tokenizer, imagePatches } from '@mindseye/qwen-vl';
 import { CommandError, UsageError } from '../shared/errors.js';
-import { latentTokenName } from '../shared/model.js';
 
 export interface TaskDataOptions {
   readonly task: TaskDefinition;
@@ -16,7 +15,8 @@ export interface TaskDataOptions {
 
 export function taskTrainingSet({ task, size, processor, imageTokenId, latentIds }: TaskDataOptions): TrainingSet {
   const available = task.splits.train;
-  if (size > available) throw new UsageError(`--examples ${size}: the training split of ${task.name} has ${available}; give at most that`);
+  if (size > available)
+    throw new UsageError(`--examples ${size}: the training split of ${task.name} has ${available}; give at most that`);
   const { tokenizer } = processor;
   const tokens = { imageTokenId, endOfTurnId: tokenizer.requireId('<|im_end|>'), latentIds };
   return {
@@ -39,10 +39,14 @@ export function addLatentTokens(tokenizer: Tokenizer, count: number, embeddingRo
   const ids = tokenizer.addTokens(Array.from({ length: count }, (_, i) => latentTokenName(i + 1)));
   const last = ids.at(-1) ?? 0;
   if (last >= embeddingRows) {
-    throw new CommandError(`${count} latent tokens would take ids up to ${last}, the embedding table has ${embeddingRows} rows; use fewer --latents`);
+    throw new CommandError(
+      `${count} latent tokens would take ids up to ${last}, the embedding table has ${embeddingRows} rows; use fewer --latents`,
+    );
   }
   if (ids.some((id, i) => id !== ids[0]! + i)) {
-    throw new CommandError(`the tokenizer has some of the ${count} latent tokens at ids that do not follow one another; start from a model without latent tokens`);
+    throw new CommandError(
+      `the tokenizer has some of the ${count} latent tokens at ids that do not follow one another; start from a model without latent tokens`,
+    );
   }
   return ids;
 }

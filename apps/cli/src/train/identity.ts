@@ -37,7 +37,10 @@ export function identityOf({ method, ...rest }: IdentitySources): TrainingIdenti
     stages: method.stages.map(({ name, epochs }) => `${name} ${epochs}`).join(', '),
     trains: method.trains,
     latents: method.latentTokens,
-    lora: method.trains === 'lora' ? `rank ${method.lora.rank}, alpha ${method.lora.alpha}, dropout ${method.lora.dropout}` : 'none',
+    lora:
+      method.trains === 'lora'
+        ? `rank ${method.lora.rank}, alpha ${method.lora.alpha}, dropout ${method.lora.dropout}`
+        : 'none',
     weightDecay: method.weightDecay,
     warmupRatio: method.warmupRatio,
   };
@@ -50,7 +53,9 @@ export async function checkSameRun(file: string, identity: TrainingIdentity): Pr
   const saved = parsed(source.metadata.get('identity'));
   for (const [field, value] of Object.entries(identity)) {
     if (saved[field] === value) continue;
-    throw new CommandError(`${file} cannot be resumed: its run has ${field} ${JSON.stringify(saved[field])}, this one ${JSON.stringify(value)}; give the options of that run, or start afresh with --force`);
+    throw new CommandError(
+      `${file} cannot be resumed: its run has ${field} ${JSON.stringify(saved[field])}, this one ${JSON.stringify(value)}; give the options of that run, or start afresh with --force`,
+    );
   }
 }
 

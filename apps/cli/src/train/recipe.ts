@@ -22,11 +22,15 @@ export function recipeOf(options: RecipeOptions): Method {
   const { epochs = base.stages.map((stage) => stage.epochs) } = options;
   if (epochs.length !== base.stages.length) {
     const names = base.stages.map((stage) => stage.name).join(', ');
-    throw new UsageError(`--epochs ${epochs.join(',')}: ${base.name} has ${base.stages.length} stages (${names}); give as many numbers`);
+    throw new UsageError(
+      `--epochs ${epochs.join(',')}: ${base.name} has ${base.stages.length} stages (${names}); give as many numbers`,
+    );
   }
   if (epochs.every((count) => count === 0)) throw new UsageError('--epochs: at least one stage needs an epoch');
   if (base.latentTokens === 0 && options.latents !== undefined && options.latents > 0) {
-    throw new UsageError(`--latents ${options.latents}: the method ${base.name} has no latent tokens; leave the option out, or use --method livr`);
+    throw new UsageError(
+      `--latents ${options.latents}: the method ${base.name} has no latent tokens; leave the option out, or use --method livr`,
+    );
   }
   return {
     ...base,

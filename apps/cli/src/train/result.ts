@@ -27,15 +27,29 @@ const writers: Readonly<Record<Method['trains'], typeof saveResult>> = {
     const { tokenizer } = base.processor;
     // Whoever loads the adapter elsewhere needs the names of its tokens.
     if (rows) await saveModelFiles(folder, { tokenizer });
-    await saveAdapter(folder, { config: method.lora, lora, ...(rows && { tokenRows: { ids: latentIds, rows } }) }, base.folder.path, device);
+    await saveAdapter(
+      folder,
+      { config: method.lora, lora, ...(rows && { tokenRows: { ids: latentIds, rows } }) },
+      base.folder.path,
+      device,
+    );
   },
   async full(trained, { folder, base, latentIds, device, dtype }) {
     const { tokenizer, chatTemplate, imageProcessor } = base.processor;
     const generation = await base.folder.generationConfig();
-    const files = { config: base.config, dtype: weightDtypes[dtype], preprocessor: imageProcessor.config, generation, tokenizer, chatTemplate };
+    const files = {
+      config: base.config,
+      dtype: weightDtypes[dtype],
+      preprocessor: imageProcessor.config,
+      generation,
+      tokenizer,
+      chatTemplate,
+    };
     await saveModelFiles(folder, files);
     const weights = await withRows(trained, latentIds, device);
-    await writeSafetensors(path.join(folder, 'model.safetensors'), weightEntries(weights, dtype, device), { format: 'pt' });
+    await writeSafetensors(path.join(folder, 'model.safetensors'), weightEntries(weights, dtype, device), {
+      format: 'pt',
+    });
   },
 };
 

@@ -58,7 +58,8 @@ export class TrainingLog {
     const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
     try {
       for (let written = 0; written < bytes.length;) {
-        written += (await this.#handle.write(bytes, written, bytes.length - written, this.#size + written)).bytesWritten;
+        written += (await this.#handle.write(bytes, written, bytes.length - written, this.#size + written))
+          .bytesWritten;
       }
     } catch (error) {
       await this.#handle.truncate(this.#size);

@@ -15,9 +15,21 @@ export interface ValidationOptions {
 }
 
 /** Share of right answers, 0 to 1. The model lives only as long as this call: its tensors are given up by the next step. */
-export async function validationAccuracy(trained: Trainables, condition: Condition, { task, samples, setup, processor, device }: ValidationOptions): Promise<number> {
+export async function validationAccuracy(
+  trained: Trainables,
+  condition: Condition,
+  { task, samples, setup, processor, device }: ValidationOptions,
+): Promise<number> {
   const model = new LatentModel({ context: modelOf(setup, trained), processor, device, latentIds: setup.latentIds });
-  const solver = latentSolver(model, { name: 'the model in training', maxNewTokens: answerBudget(task, 'validation', processor.tokenizer) });
-  const { summary } = await evaluate(task, solver, { split: 'validation', limit: samples, condition, onSample: breathe });
+  const solver = latentSolver(model, {
+    name: 'the model in training',
+    maxNewTokens: answerBudget(task, 'validation', processor.tokenizer),
+  });
+  const { summary } = await evaluate(task, solver, {
+    split: 'validation',
+    limit: samples,
+    condition,
+    onSample: breathe,
+  });
   return summary.accuracy;
 }

@@ -13,14 +13,9 @@ export function AnswerPanel({ state }: ViewProps): JSX.Element {
   return (
     <div class="answer">
       <h2>Answer</h2>
-      <p
-        class={text === undefined ? 'answer-text empty' : 'answer-text'}
-        aria-live="polite"
-        aria-busy={running !== null}
-      >
-        {text ?? 'Ask to see it here.'}
+      <p class={`answer-text ${sizeOf(text)}`} aria-live="polite" aria-busy={running !== null}>
+        {text === undefined ? 'Ask to see it here.' : visible(text, running === null)}
         {running && <span class="caret" aria-hidden="true" />}
-        {answer?.text.trim() === '' && <span class="hint">The model ended its turn at once.</span>}
       </p>
       {answer && (
         <p class="facts">
@@ -43,3 +38,13 @@ function Verdict({ answer, gold }: { readonly answer: AnswerSummary; readonly go
 
 const duration = (milliseconds: number): string =>
   milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+
+/** Text on one line: control characters are shown, not obeyed. */
+const visible = (text: string, isWhole: boolean): string =>
+  text === '' && isWhole
+    ? '(no text)'
+    : text.replaceAll(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
+
+/** A number is set large, a sentence is not. */
+const sizeOf = (text: string | undefined): string =>
+  text === undefined ? 'empty' : text.length > 12 ? 'long' : 'short';

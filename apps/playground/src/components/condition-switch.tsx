@@ -32,4 +32,8 @@ export function ConditionSwitch({ state, actions }: ViewProps): JSX.Element {
   );
 }
 
-const shortened = (text: string): string => (text.length > 4 ? `${text.slice(0, 3)}…` : text);
+/** An answer that fits into the switch. */
+const shortened = (text: string): string => {
+  const line = text.replaceAll(/\s+/g, ' ').trim();
+  return line.length > 4 ? `${line.slice(0, 3)}…` : line || '–';
+};

@@ -26,6 +26,6 @@ export const conditions: readonly ConditionText[] = [
     condition: 'bottleneck',
     label: 'Bottleneck',
     explanation: 'Only the latents see the picture; the answer knows of it through them alone.',
-    map: 'Where the latents look in the standard pass',
+    map: 'Where the latents looked',
   },
 ];

@@ -1,6 +1,6 @@
 import type { AttentionMap } from '@mindseye/latent-reasoning';
 import type { JSX } from 'preact';
-import { heatGradient } from './heat-scale.js';
+import { heatGradient, rangeOf } from './heat-scale.js';
 
 export interface HeatMapLegendProps {
   readonly map: AttentionMap | null;
@@ -10,7 +10,7 @@ export interface HeatMapLegendProps {
 
 /** What the colours mean, and how strongly they cover the picture. */
 export function HeatMapLegend({ map, opacity, onOpacity }: HeatMapLegendProps): JSX.Element {
-  const largest = map ? map.weights.reduce((most, weight) => Math.max(most, weight), 0) : null;
+  const range = map && rangeOf(map);
   return (
     <div class="legend">
       <label for="opacity">Heat map opacity</label>
@@ -25,11 +25,12 @@ export function HeatMapLegend({ map, opacity, onOpacity }: HeatMapLegendProps): 
         aria-valuetext={`${Math.round(100 * opacity)} percent`}
         onInput={({ currentTarget }) => onOpacity(currentTarget.valueAsNumber / 100)}
       />
-      {largest !== null && (
-        <span class="scale" aria-label={`Attention per cell, from 0 to ${percent(largest)}`}>
-          <span>0</span>
+      {range && (
+        <span class="scale">
+          <span class="visually-hidden">Attention per cell from</span>
+          <span>{percent(range.least)}</span>
           <span class="ramp" style={{ background: heatGradient }} />
-          <span>{percent(largest)}</span>
+          <span>{percent(range.most)}</span>
         </span>
       )}
     </div>

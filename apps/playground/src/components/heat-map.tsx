@@ -3,7 +3,7 @@ import type { JSX } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { heatPixels } from './heat-scale.js';
 
-/** A map over a picture: one cell per visual token, coloured from 0 to the map's largest weight. */
+/** A map over a picture: one cell per visual token, coloured from the least weight to the greatest. */
 export function HeatMap({ map, opacity }: { readonly map: AttentionMap; readonly opacity: number }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {

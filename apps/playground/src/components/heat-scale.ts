@@ -1,5 +1,6 @@
 /**
- * Weights to colours: a scale of rising lightness, so that it reads without colour too, and more opaque where there is more.
+ * Weights to colours, from a map's own least weight to its own greatest: a scale of rising lightness, so that it reads without
+ * colour too, and more opaque where there is more.
  */
 import type { AttentionMap } from '@mindseye/latent-reasoning';
 
@@ -15,7 +16,7 @@ const STOPS: readonly Rgb[] = [
 ];
 
 /** Opacity, of 255, at 0 and at 1. */
-const ALPHA = [150, 245] as const;
+const ALPHA = [110, 235] as const;
 
 /** The colour at `value` from 0 to 1. */
 export function heatColor(value: number): Rgb {
@@ -28,12 +29,23 @@ export function heatColor(value: number): Rgb {
   return [mix(0), mix(1), mix(2)];
 }
 
+export interface WeightRange {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What the two ends of the scale stand for. */
+export const rangeOf = ({ weights }: AttentionMap): WeightRange => ({
+  least: weights.reduce((a, b) => Math.min(a, b), Infinity),
+  most: weights.reduce((a, b) => Math.max(a, b), -Infinity),
+});
+
 /** RGBA bytes [rows, columns, 4]. */
-export function heatPixels({ weights }: AttentionMap): Uint8ClampedArray<ArrayBuffer> {
-  const largest = weights.reduce((most, weight) => Math.max(most, weight), 0) || 1;
-  const pixels = new Uint8ClampedArray(4 * weights.length);
-  weights.forEach((weight, at) => {
-    const value = weight / largest;
+export function heatPixels(map: AttentionMap): Uint8ClampedArray<ArrayBuffer> {
+  const { least, most } = rangeOf(map);
+  const pixels = new Uint8ClampedArray(4 * map.weights.length);
+  map.weights.forEach((weight, at) => {
+    const value = most > least ? (weight - least) / (most - least) : 0;
     pixels.set([...heatColor(value), ALPHA[0] + value * (ALPHA[1] - ALPHA[0])], 4 * at);
   });
   return pixels;

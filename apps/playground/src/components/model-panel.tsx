@@ -44,9 +44,12 @@ const statusViews: StatusViews = {
   ready: Facts,
 };
 
-function ModelStatus<S extends ModelState['status']>({ model }: { readonly model: Extract<ModelState, { status: S }> }): JSX.Element {
-  const View = statusViews[model.status as S];
-  return <View {...model} />;
+function ModelStatus<S extends ModelState['status']>({
+  model,
+}: {
+  readonly model: Extract<ModelState, { status: S }>;
+}): JSX.Element {
+  return statusViews[model.status as S](model);
 }
 
 function Loading({ source, progress }: Extract<ModelState, { status: 'loading' }>): JSX.Element {

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
+import type { OpenPicture, State } from '../state/state.js';
 import { Bitmap } from './bitmap.js';
 import { conditions } from './conditions.js';
 import { HeatMap } from './heat-map.js';
@@ -31,7 +32,7 @@ export function PicturePanel({ state, actions }: ViewProps): JSX.Element {
         onDrop={drop}
       >
         {picture && (
-          <div class="layers" style={{ aspectRatio: `${picture.width} / ${picture.height}` }}>
+          <div class="layers" style={shapeOf(picture)}>
             <Bitmap bitmap={picture.preview} label={`The picture ${picture.name}`} />
             {map && <HeatMap map={map} opacity={opacity} />}
           </div>
@@ -39,9 +40,17 @@ export function PicturePanel({ state, actions }: ViewProps): JSX.Element {
       </div>
       <figcaption>
         <span>{picture ? `${picture.name}, ${picture.width} × ${picture.height}` : 'No picture yet'}</span>
-        {state.answers[condition] && <span>{text.map}</span>}
+        {state.answers[condition] && <span>{hasLatents(state) ? text.map : 'Where the end of the prompt looked'}</span>}
       </figcaption>
       <HeatMapLegend map={map} opacity={opacity} onOpacity={setOpacity} />
     </figure>
   );
 }
+
+/** As wide as the frame, unless it would then be too high to be seen at once. */
+const shapeOf = ({ width, height }: OpenPicture): { readonly aspectRatio: string; readonly width: string } => ({
+  aspectRatio: `${width} / ${height}`,
+  width: `min(100%, ${(70 * width) / height}vh)`,
+});
+
+const hasLatents = ({ model }: State): boolean => model.status !== 'ready' || model.summary.latents > 0;

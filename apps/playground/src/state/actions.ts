@@ -12,14 +12,17 @@ import { SCENE_COUNT, sceneNumber } from './scenes.js';
 import { canAsk } from './state.js';
 import type { Store } from './store.js';
 
+/** The part of the worker's client that actions use. */
+export type ModelWorker = Pick<WorkerClient, 'call' | 'stop'>;
+
 export class Actions {
   readonly #store: Store;
-  readonly #connect: () => WorkerClient;
-  #client: WorkerClient;
+  readonly #connect: () => ModelWorker;
+  #client: ModelWorker;
   /** The picture that was asked for last; it follows the model into each new worker. */
   #picture: PictureSource | undefined;
 
-  constructor(store: Store, connect: () => WorkerClient) {
+  constructor(store: Store, connect: () => ModelWorker) {
     this.#store = store;
     this.#connect = connect;
     this.#client = connect();
@@ -139,5 +142,5 @@ export class Actions {
 
 async function hasWebGpuAdapter(): Promise<boolean> {
   const { gpu } = navigator as { readonly gpu?: GPU };
-  return (await gpu?.requestAdapter().catch(() => null)) != null;
+  return gpu !== undefined && (await gpu.requestAdapter().catch(() => null)) !== null;
 }

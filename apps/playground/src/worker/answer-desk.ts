@@ -1,7 +1,6 @@
 /** What the worker holds, a model and a picture, and what it does with them. */
 import type { LatentModel } from '@mindseye/latent-reasoning';
 import { InvalidInputError, type RasterImage } from '@mindseye/qwen-vl';
-import { answerTokens } from './answer-tokens.js';
 import { devices } from './devices.js';
 import { loadModel } from './load-model.js';
 import { type ModelParts, assembleModel } from './model-parts.js';
@@ -60,15 +59,15 @@ export class AnswerDesk {
       if (piece !== '') onText(piece);
     };
     const request = { question, images, condition, stopIds, maxNewTokens: maxNewTokens ?? MAX_NEW_TOKENS };
-    for await (const id of answerTokens(latent, request)) {
+    for await (const id of latent.generate(request)) {
       tokens++;
       add(decoder.push(id));
     }
     add(decoder.end());
     const milliseconds = performance.now() - start;
 
-    // The map is that of the standard pass, so it says nothing about an answer without latents.
-    const [map] = condition === 'no-latents' ? [] : await latent.attentionMaps({ question, images });
+    // Without latents the map would be that of the last prompt token.
+    const [map] = condition === 'no-latents' ? [] : await latent.attentionMaps({ question, images, condition });
     return { text, tokens, milliseconds, map: map ?? null };
   }
 }

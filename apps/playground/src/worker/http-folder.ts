@@ -15,6 +15,11 @@ export class HttpFolder {
     this.#files = new Set(files);
   }
 
+  /** The address as messages give it, without a slash at its end. */
+  get location(): string {
+    return this.base.replace(/\/$/, '');
+  }
+
   has(name: string): boolean {
     return this.#files.has(name);
   }

@@ -1,9 +1,9 @@
 /**
  * A model from the files of its folder: a Hugging Face checkpoint, with a PEFT adapter in `adapter/` if it has one.
  *
- * The adapter brings the latent tokens: their ids and their trained rows.
+ * The adapter brings the latent tokens, their ids and their trained rows; a fully trained model has them in its tokenizer.
  */
-import { type PeftAdapter, checkAdapterFits, livrLora, readPeftAdapter } from '@mindseye/latent-reasoning';
+import { type PeftAdapter, checkAdapterFits, latentIdsOf, livrLora, readPeftAdapter } from '@mindseye/latent-reasoning';
 import {
   ChatTemplate,
   Processor,
@@ -40,14 +40,14 @@ export async function loadModel(
     tokenizerConfig,
   });
 
-  const checkpoint = await openCheckpoint((name) => folder.bytes(name), { location: base });
+  const checkpoint = await openCheckpoint((name) => folder.bytes(name), { location: folder.location });
   const { weights } = await loadWeights(checkpoint, config, {
-    location: base,
+    location: folder.location,
     onProgress: (done, total) => onProgress({ done, total }),
   });
 
   const adapter = await loadAdapter(folder);
-  if (adapter) checkAdapterFits(adapter, parameterShapes(config), `${base}adapter`);
+  if (adapter) checkAdapterFits(adapter, parameterShapes(config), `${folder.location}/adapter`);
   return {
     config,
     generation,
@@ -55,14 +55,14 @@ export async function loadModel(
     weights,
     trained: { weights: {}, lora: adapter?.lora ?? {}, rows: adapter?.tokenRows?.rows ?? null },
     lora: adapter?.config ?? livrLora,
-    latentIds: adapter?.tokenRows?.ids ?? [],
+    latentIds: adapter ? (adapter.tokenRows?.ids ?? []) : latentIdsOf(tokenizer),
   };
 }
 
 async function loadAdapter(folder: HttpFolder): Promise<PeftAdapter | undefined> {
   const config = await folder.json(ADAPTER.config);
   if (config === undefined) return undefined;
-  const location = `${folder.base}adapter`;
+  const location = `${folder.location}/adapter`;
   const source = await openCheckpoint((name) => folder.bytes(`adapter/${name}`), {
     location,
     fileName: ADAPTER.weights,

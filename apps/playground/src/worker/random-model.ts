@@ -4,7 +4,7 @@
  * It answers noise, through every part that a trained model uses. One seed gives one model.
  */
 import { KINDS, kindNamePlural, perception } from '@mindseye/eval';
-import { initializeTrainables, livr } from '@mindseye/latent-reasoning';
+import { initializeTrainables, latentTokenName, livr } from '@mindseye/latent-reasoning';
 import {
   ChatTemplate,
   Processor,
@@ -33,7 +33,7 @@ function* corpus(): Generator<string> {
 export async function randomModel(seed: number): Promise<ModelParts> {
   const { tokenizerJson, tokenizerConfig } = trainByteLevelBpe(corpus(), TINY_BPE_VOCABULARY_SIZE);
   const tokenizer = Tokenizer.fromJson(tokenizerJson, tokenizerConfig);
-  const latentIds = tokenizer.addTokens(Array.from({ length: livr.latentTokens }, (_, i) => `<|latent_${i}|>`));
+  const latentIds = tokenizer.addTokens(Array.from({ length: livr.latentTokens }, (_, i) => latentTokenName(i + 1)));
   const config = tinyConfig();
   const weights = initializeWeights(config, seed);
   return {

@@ -136,7 +136,7 @@ export class Trainer {
     const stageSteps = this.#stageSteps(stage);
     const epoch = Math.floor(step / epochSteps);
     const chosen = this.#batchIndices(index, epoch, step % epochSteps);
-    const examples = await Promise.all(chosen.map((at) => this.#options.data.example(at)));
+    const examples = await Promise.all(chosen.map(async (at) => this.#options.data.example(at)));
     const unlabelled = examples.find((example) => labelCount(example) === 0);
     if (unlabelled) throw new InvalidInputError(`example "${unlabelled.id}" has no labelled token: make its sequence with an answer`);
     const totalLabels = examples.reduce((sum, example) => sum + labelCount(example), 0);

@@ -26,11 +26,14 @@ export interface GoldenSample {
   readonly allowed_stage_1: readonly string[];
 }
 
-export const readJson = async <T>(name: string): Promise<T> => JSON.parse(await readFile(path.join(root, name), 'utf8')) as T;
+export const readJson = async <T>(name: string): Promise<T> =>
+  JSON.parse(await readFile(path.join(root, name), 'utf8')) as T;
 
-export const readTensors = async (name: string): Promise<SafetensorsReader> => Reader.open(bytesSource(await readFile(path.join(root, name))), name);
+export const readTensors = async (name: string): Promise<SafetensorsReader> =>
+  Reader.open(bytesSource(await readFile(path.join(root, name))), name);
 
-export const readSamples = async (): Promise<readonly GoldenSample[]> => (await readJson<{ samples: GoldenSample[] }>('livr-forward.json')).samples;
+export const readSamples = async (): Promise<readonly GoldenSample[]> =>
+  (await readJson<{ samples: GoldenSample[] }>('livr-forward.json')).samples;
 
 export interface TinyModel {
   readonly context: ModelContext;
@@ -57,7 +60,11 @@ export async function readExamples(processor: Processor): Promise<TrainingExampl
   const examples: TrainingExample[] = [];
   for (const [i, sample] of samples.entries()) {
     const { shape, data } = await tensors.read(`${i}.image`);
-    const images = imagePatches(processor.imageProcessor.process([{ data: Uint8Array.from(data as Uint8Array), height: shape[0]!, width: shape[1]!, channels: 3 }]));
+    const images = imagePatches(
+      processor.imageProcessor.process([
+        { data: Uint8Array.from(data as Uint8Array), height: shape[0]!, width: shape[1]!, channels: 3 },
+      ]),
+    );
     examples.push({
       id: `golden ${i}`,
       images,

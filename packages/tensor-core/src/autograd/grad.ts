@@ -93,11 +93,11 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor): (...inputs: Ten
     const body = trace((parameters) => [fn(...parameters)], inputs);
     return apply(callOp, [...inputs, ...body.captured], {
       body,
-      backward: (node, cotangents) => {
+      backward: (node, cotangents, needed) => {
         const again = node.inputs.map((input) => applyOne(barrierOp, [input], {}));
-        const floats = again.filter((input) => input.dtype === 'f32');
-        const gradients = vectorJacobianProduct(inline(body, again), floats, [cotangents[0]!]);
-        return again.map((input) => gradients[floats.indexOf(input)]);
+        const wanted = again.filter((_, i) => needed[i]);
+        const gradients = vectorJacobianProduct(inline(body, again), wanted, [cotangents[0]!]);
+        return again.map((input) => gradients[wanted.indexOf(input)]);
       },
     })[0]!;
   };

@@ -65,7 +65,11 @@ function reverseWalk(
     if (node.op.stopsGradient || !node.inputs.some((input) => needed.has(input))) continue;
     const arrived = node.outputs.map((output) => (ends.has(output) ? undefined : accumulated.get(output)));
     if (arrived.every((cotangent) => cotangent === undefined)) continue;
-    const flowing = backwardOf(node, arrived);
+    const flowing = backwardOf(
+      node,
+      arrived,
+      node.inputs.map((input) => needed.has(input)),
+    );
     node.inputs.forEach((input, i) => {
       const cotangent = flowing[i];
       if (!needed.has(input) || cotangent === 'zero') return;
@@ -101,9 +105,13 @@ function dependents(order: readonly GraphNode[], inputs: readonly Tensor[]): Set
 /** `undefined` where no gradient is defined, `'zero'` where the op does not depend on the input (it only reads it). */
 type Cotangent = Tensor | undefined | 'zero';
 
-function backwardOf(node: GraphNode, cotangents: readonly (Tensor | undefined)[]): readonly Cotangent[] {
+function backwardOf(
+  node: GraphNode,
+  cotangents: readonly (Tensor | undefined)[],
+  needed: readonly boolean[],
+): readonly Cotangent[] {
   const { op, inputs, outputs, attributes } = node;
-  if (op.vjp) return op.vjp({ inputs, outputs, cotangents, attributes });
+  if (op.vjp) return op.vjp({ inputs, outputs, cotangents, attributes, needed });
   if (!op.decompose) throw noGradient(op);
   const isFlowing = cotangents.map((cotangent) => cotangent !== undefined);
   const operands = [...inputs, ...cotangents.filter((cotangent) => cotangent !== undefined)];
@@ -112,15 +120,12 @@ function backwardOf(node: GraphNode, cotangents: readonly (Tensor | undefined)[]
   const body = trace((parameters) => {
     const own = parameters.slice(0, inputs.length);
     const results = op.decompose!(own, attributes).filter((_, i) => isFlowing[i]);
-    const floats = own.filter((input) => isFloat(input.dtype));
-    const accumulated = reverseWalk(results, floats, parameters.slice(inputs.length));
+    const wanted = own.filter((_, i) => needed[i]);
+    const accumulated = reverseWalk(results, wanted, parameters.slice(inputs.length));
     for (const input of own) reached.push(accumulated.has(input));
     return own.flatMap((input) => accumulated.get(input) ?? []);
   }, operands);
   const gradients = inline(body, [...operands, ...body.captured]);
   let next = 0;
-  return inputs.map((input, i) => {
-    if (!isFloat(input.dtype)) return undefined;
-    return reached[i] ? gradients[next++] : 'zero';
-  });
+  return inputs.map((_, i) => (reached[i] ? gradients[next++] : 'zero'));
 }

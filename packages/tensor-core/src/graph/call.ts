@@ -65,8 +65,12 @@ function substitute(roots: readonly Tensor[], replacements: Map<Tensor, Tensor>)
 
 export interface CallAttributes {
   readonly body: GraphBody;
-  /** Cotangents of the inputs, written by the maker of the call. */
-  readonly backward: (node: GraphNode, cotangents: readonly (Tensor | undefined)[]) => readonly (Tensor | undefined)[];
+  /** Cotangents of the inputs, at least of those that are needed, written by the maker of the call. */
+  readonly backward: (
+    node: GraphNode,
+    cotangents: readonly (Tensor | undefined)[],
+    needed: readonly boolean[],
+  ) => readonly (Tensor | undefined)[];
 }
 
 /** A body as one node, whose gradient its maker decides; planning replaces it by the body. */
@@ -74,5 +78,5 @@ export const callOp: Op<CallAttributes> = {
   name: 'call',
   infer: (_inputs, { body }) => body.results,
   decompose: (inputs, { body }) => inline(body, inputs),
-  vjp: ({ outputs, cotangents, attributes }) => attributes.backward(outputs[0]!.producer!, cotangents),
+  vjp: ({ outputs, cotangents, attributes, needed }) => attributes.backward(outputs[0]!.producer!, cotangents, needed),
 };

@@ -21,6 +21,11 @@ export interface ArenaLayout {
   readonly lastUses: readonly (readonly number[])[];
 }
 
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
 interface Lifetimes {
   readonly values: readonly TensorSpec[];
   readonly steps: readonly { readonly inputs: readonly number[]; readonly outputs: readonly number[] }[];
@@ -40,33 +45,52 @@ export function layOutArena({ values, steps, inputs, outputs }: Lifetimes): Aren
   dies.forEach((step, value) => lastUses[step]?.push(value));
 
   const isInput = new Set(inputs);
+  const sizes = values.map(({ shape, dtype }) => align(sizeOf(shape) * byteSizeOf(dtype)));
   const offsets: (number | undefined)[] = values.map(() => undefined);
-  const live: { readonly value: number; readonly start: number; readonly end: number }[] = [];
+  const live: Range[] = []; // sorted by start
   let byteLength = 0;
   let peakStep = 0;
   steps.forEach((step, i) => {
     for (const value of step.outputs) {
-      const size = align(sizeOf(values[value]!.shape) * byteSizeOf(values[value]!.dtype));
+      const size = sizes[value]!;
       if (isInput.has(value)) continue;
-      const start = firstFit(live, size);
+      if (size === 0) {
+        offsets[value] = 0;
+        continue;
+      }
+      const { start, place } = firstFit(live, size);
       offsets[value] = start;
-      live.push({ value, start, end: start + size });
-      live.sort((a, b) => a.start - b.start);
+      live.splice(place, 0, { start, end: start + size });
       if (start + size > byteLength) [byteLength, peakStep] = [start + size, i];
     }
-    for (let at = live.length - 1; at >= 0; at--) if (dies[live[at]!.value]! <= i) live.splice(at, 1);
+    for (const value of lastUses[i]!) {
+      const start = offsets[value];
+      if (start !== undefined && sizes[value]! > 0) live.splice(placeOf(live, start), 1);
+    }
   });
   return { offsets, byteLength, peakStep, lastUses };
 }
 
 const align = (bytes: number): number => Math.ceil(bytes / arenaAlignment) * arenaAlignment;
 
-/** Lowest start of a gap of `size` bytes between live ranges sorted by start. */
-function firstFit(live: readonly { readonly start: number; readonly end: number }[], size: number): number {
+/** Lowest start of a gap of `size` bytes between live ranges, and where a range there keeps them sorted. */
+function firstFit(live: readonly Range[], size: number): { readonly start: number; readonly place: number } {
   let start = 0;
-  for (const range of live) {
-    if (range.start - start >= size && size > 0) return start;
-    start = Math.max(start, range.end);
+  for (let place = 0; place < live.length; place++) {
+    const range = live[place]!;
+    if (range.start - start >= size) return { start, place };
+    start = range.end;
   }
-  return start;
+  return { start, place: live.length };
+}
+
+/** The place of the live range that starts at `start`, by halving. */
+function placeOf(live: readonly Range[], start: number): number {
+  let [low, high] = [0, live.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (live[middle]!.start < start) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -59,10 +59,11 @@ export function buildPlan({ outputs, inputs, donated = new Set(), device }: Plan
   const values: TensorSpec[] = [];
   const steps: PlanStep[] = [];
   const numbers = new Map<Tensor, number>();
+  /** A new value. A tensor keeps its first number: an input may be one output of a node that runs again for another. */
   const number = (tensor: Tensor): number => {
-    values.push({ shape: tensor.shape, dtype: tensor.dtype });
-    numbers.set(tensor, values.length - 1);
-    return values.length - 1;
+    const value = values.push({ shape: tensor.shape, dtype: tensor.dtype }) - 1;
+    if (!numbers.has(tensor)) numbers.set(tensor, value);
+    return value;
   };
   const numberOf = (tensor: Tensor): number => {
     const known = numbers.get(tensor);
@@ -80,7 +81,9 @@ export function buildPlan({ outputs, inputs, donated = new Set(), device }: Plan
     if (!op.decompose) throw new ShapeError(`${device.name} has no kernel for ${op.name}, and the op has no decomposition`);
     const results = op.decompose(node.inputs, attributes);
     for (const inner of topologicalOrder(results, (tensor) => numbers.has(tensor))) emit(inner);
-    node.outputs.forEach((output, i) => numbers.set(output, numberOf(results[i]!)));
+    node.outputs.forEach((output, i) => {
+      if (!numbers.has(output)) numbers.set(output, numberOf(results[i]!));
+    });
   };
   inputs.forEach(number);
   for (const node of topologicalOrder(outputs)) emit(node);

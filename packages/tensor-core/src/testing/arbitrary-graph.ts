@@ -14,7 +14,7 @@ import { mean } from '../ops/sum.js';
 import { tanh } from '../ops/tanh.js';
 import type { Tensor } from '../tensor.js';
 import { arbitraryTensor } from './arbitrary-values.js';
-import { graphRules } from './graph-rules.js';
+import { type GraphRule, graphRules, smoothRules } from './graph-rules.js';
 
 interface RuleStep {
   readonly rule: number;
@@ -64,12 +64,15 @@ function describe({ inputs, steps }: GraphRecipe): string {
 }
 
 export interface BuildOptions {
+  /** Without kinks and stops, so that finite differences can be taken. */
+  readonly smooth?: boolean;
   /** Build blocks with `checkpoint`; as plain calls otherwise. */
   readonly checkpoints?: boolean;
 }
 
 /** The values of all steps over `inputs`, which have the shapes of `recipe.inputs`; the newest last. */
-export function buildGraph({ steps }: GraphRecipe, inputs: readonly Tensor[], { checkpoints = true }: BuildOptions = {}): Tensor[] {
+export function buildGraph({ steps }: GraphRecipe, inputs: readonly Tensor[], { checkpoints = true, smooth = false }: BuildOptions = {}): Tensor[] {
+  const rules: readonly GraphRule[] = smooth ? smoothRules : graphRules;
   const interpret = (list: readonly (RuleStep | BlockStep)[], start: readonly Tensor[]): Tensor[] => {
     const pool = [...start];
     for (const step of list) {
@@ -77,7 +80,7 @@ export function buildGraph({ steps }: GraphRecipe, inputs: readonly Tensor[], { 
       const outer = [...pool];
       const block = (...given: Tensor[]): Tensor => interpret((step as BlockStep).block, [...outer, ...given]).at(-1)!;
       const wrapped = checkpoints ? checkpoint(block) : block;
-      const value = 'block' in step ? wrapped(a, b, c) : graphRules[step.rule]!.build([a, b, c], step.choice);
+      const value = 'block' in step ? wrapped(a, b, c) : rules[step.rule]!.build([a, b, c], step.choice);
       pool.push(value.size > largestSize ? mean(value) : value);
     }
     return pool;

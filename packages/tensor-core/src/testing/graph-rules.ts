@@ -161,3 +161,8 @@ const rules: Readonly<Record<string, Build>> = {
 };
 
 export const graphRules: readonly GraphRule[] = Object.entries(rules).map(([name, build]) => ({ name, build }));
+
+const kinked = new Set(['abs', 'maximum', 'minimum', 'select', 'max', 'stopGradient']);
+
+/** The rules whose derivative finite differences can measure anywhere, and the others as `neg`. */
+export const smoothRules: readonly GraphRule[] = graphRules.map((rule) => (kinked.has(rule.name) ? graphRules[0]! : rule));

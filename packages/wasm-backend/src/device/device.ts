@@ -24,6 +24,11 @@ class WasmBuffer implements DeviceBuffer {
 export interface WasmDeviceOptions {
   /** Forces an instruction tier; the best of this engine when left out. */
   readonly tier?: Tier;
+  /**
+   * The memory that values live in, for this device alone; one that grows up to 4 GiB when left out. Its maximum bounds
+   * what the device can hold: beyond it, uploads and runs throw a `WasmMemoryError`.
+   */
+  readonly memory?: WebAssembly.Memory;
 }
 
 export interface WasmDevice extends Device {
@@ -39,21 +44,46 @@ export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
   const scratch = new ReusedRange(heap);
   let rootBytes = 0;
   let peakBytes = 0;
+  const workingBytes = (): number => arena.byteLength + scratch.byteLength;
+  const notePeak = (): void => {
+    peakBytes = Math.max(peakBytes, rootBytes + workingBytes());
+  };
 
   const allocate = (byteLength: number): WasmBuffer => {
     const buffer = new WasmBuffer(heap.allocate(byteLength), byteLength);
     rootBytes += byteLength;
-    peakBytes = Math.max(peakBytes, rootBytes + arena.byteLength);
+    notePeak();
     return buffer;
   };
+  const release = ({ pointer, byteLength }: WasmBuffer): void => {
+    heap.free(pointer, byteLength);
+    rootBytes -= byteLength;
+  };
+  /** As many buffers as there are sizes, or none of them. */
+  const allocateAll = (byteLengths: readonly number[]): WasmBuffer[] => {
+    const buffers: WasmBuffer[] = [];
+    try {
+      for (const byteLength of byteLengths) buffers.push(allocate(byteLength));
+    } catch (error) {
+      buffers.forEach(release);
+      throw error;
+    }
+    return buffers;
+  };
   const view = (spec: TensorSpec, pointer: number): HostArray => hostView(kernels.memory.buffer, pointer, spec);
-  const copy = (from: number, to: number, byteLength: number): void => {
-    new Uint8Array(kernels.memory.buffer).copyWithin(to, from, from + byteLength);
+  const copy = (from: number, to: WasmBuffer): void => {
+    if (from !== to.pointer) new Uint8Array(kernels.memory.buffer).copyWithin(to.pointer, from, from + to.byteLength);
   };
 
   const lower = (plan: Plan): Executable => {
     arena.reserve(plan.arena.byteLength);
+    notePeak();
     const steps = plan.steps.map((step) => prepare(step, plan));
+    const donorOf = assignDonors(plan);
+    const places = plan.outputs.map((_, place) => place);
+    const fresh = places.filter((place) => !donorOf.has(place));
+    const donated = places.filter((place) => donorOf.has(place));
+    const freshBytes = fresh.map((place) => byteLengthOf(plan.values[plan.outputs[place]!]!));
     return {
       run(inputs) {
         arena.reserve(plan.arena.byteLength);
@@ -61,17 +91,12 @@ export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
         plan.inputs.forEach((value, i) => (pointers[value] = (inputs[i] as WasmBuffer).pointer));
         const memo = new Map<string, Uint8Array>();
         for (const step of steps) step(pointers, memo);
-        const donors = new Map(plan.donations.map(({ input, output }) => [output, inputs[input] as WasmBuffer]));
-        // Donated outputs are written last: until then a donor may still be an output itself.
-        const order = plan.outputs.map((_, i) => i).sort((a, b) => Number(donors.has(a)) - Number(donors.has(b)));
         const results: WasmBuffer[] = [];
-        for (const i of order) {
-          const value = plan.outputs[i]!;
-          const byteLength = byteLengthOf(plan.values[value]!);
-          const target = donors.get(i) ?? allocate(byteLength);
-          copy(pointers[value]!, target.pointer, byteLength);
-          results[i] = target;
-        }
+        allocateAll(freshBytes).forEach((buffer, i) => (results[fresh[i]!] = buffer));
+        for (const place of donated) results[place] = inputs[donorOf.get(place)!] as WasmBuffer;
+        // Donors are written last: until then their old values may still be outputs.
+        for (const place of [...fresh, ...donated]) copy(pointers[plan.outputs[place]!]!, results[place]!);
+        notePeak();
         return Promise.resolve(results);
       },
     };
@@ -79,7 +104,7 @@ export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
 
   const prepare = ({ op, inputs, outputs, attributes }: PlanStep, plan: Plan): ((pointers: readonly number[], memo: Map<string, Uint8Array>) => void) => {
     const specs = (values: readonly number[]): TensorSpec[] => values.map((value) => plan.values[value]!);
-    const operands = (values: readonly number[], pointers: readonly number[]): KernelOperand[] => values.map((value) => ({ ...plan.values[value]!, pointer: pointers[value]! }));
+    const operands = (values: readonly number[], pointers: readonly number[]): KernelOperand[] => values.map((value) => ({ ...plan.values[value]!, value, pointer: pointers[value]! }));
     const kernel = kernelFor(op, specs(inputs), specs(outputs), attributes);
     if (kernel) {
       return (pointers, memo) => {
@@ -104,13 +129,26 @@ export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
       return buffer;
     },
     read: (buffer, spec) => Promise.resolve(view(spec, (buffer as WasmBuffer).pointer).slice()),
-    release(buffer) {
-      heap.free((buffer as WasmBuffer).pointer, buffer.byteLength);
-      rootBytes -= buffer.byteLength;
-    },
+    release: (buffer) => release(buffer as WasmBuffer),
     lower,
-    memory: (): MemoryReport => ({ rootBytes, arenaBytes: arena.byteLength, peakBytes }),
+    memory: (): MemoryReport => ({ rootBytes, arenaBytes: workingBytes(), peakBytes }),
   };
+}
+
+/**
+ * Position in `plan.inputs` of the donor whose buffer each donated output takes over. An output that is itself a donated
+ * input keeps its own buffer; so no buffer is overwritten while an output still has to be read from it.
+ */
+function assignDonors({ inputs, outputs, donations }: Plan): ReadonlyMap<number, number> {
+  const donorOf = new Map(donations.map(({ input, output }) => [output, input]));
+  for (const { output } of donations) {
+    const own = inputs.indexOf(outputs[output]!);
+    const [holder] = [...donorOf].find(([, donor]) => donor === own) ?? [];
+    if (holder === undefined) continue;
+    donorOf.set(holder, donorOf.get(output)!);
+    donorOf.set(output, own);
+  }
+  return donorOf;
 }
 
 /** One range of the heap that is replaced by a larger one when asked for more. */
@@ -127,6 +165,7 @@ class ReusedRange {
   reserve(byteLength: number): number {
     if (byteLength > this.byteLength) {
       if (this.byteLength > 0) this.#heap.free(this.pointer, this.byteLength);
+      this.byteLength = 0;
       this.pointer = this.#heap.allocate(byteLength);
       this.byteLength = byteLength;
     }

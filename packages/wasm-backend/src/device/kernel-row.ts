@@ -3,6 +3,8 @@ import { type TensorSpec, sizeOf } from '@mindseye/tensor-core';
 import type { Kernels } from '../kernels/index.js';
 
 export interface KernelOperand extends TensorSpec {
+  /** Number of the value in its plan: the same value of one run has the same contents, the same address may not. */
+  readonly value: number;
   /** Byte offset of the first element. */
   readonly pointer: number;
 }

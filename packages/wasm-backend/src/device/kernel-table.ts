@@ -6,9 +6,10 @@ import { elementwiseRows } from './rows/elementwise.js';
 import { movementRows } from './rows/movement.js';
 import { optimizerRows } from './rows/optimizer.js';
 import { productRows } from './rows/products.js';
+import { randomRows } from './rows/random.js';
 import { rowRows } from './rows/rows.js';
 
-const kernelTable: KernelRows = { ...productRows, ...elementwiseRows, ...rowRows, ...attentionRows, ...optimizerRows, ...movementRows };
+const kernelTable: KernelRows = { ...productRows, ...elementwiseRows, ...rowRows, ...attentionRows, ...optimizerRows, ...movementRows, ...randomRows };
 
 /** Names of the ops with a kernel, for the supported-op table. */
 export const kernelNames: readonly string[] = Object.keys(kernelTable);

@@ -1,5 +1,5 @@
 /** A mask as bytes [queries, keys], 1 where the query may see the key: what the attention kernel reads. */
-import type { HostArray, MaskExpression } from '@mindseye/tensor-core';
+import type { HostArray, MaskExpression, RoleTable } from '@mindseye/tensor-core';
 
 /** Operands of the mask for one batch entry: its own row of each, or the only one. */
 export type MaskRow = (operand: number) => HostArray;
@@ -26,7 +26,7 @@ export function maskBytes(expression: MaskExpression, row: MaskRow, queries: num
     }
     case 'roles': {
       const [ofQuery, ofKey, { table }] = [row(expression.query), row(expression.key), expression];
-      return cells((query, key) => table[ofQuery[query]!]![ofKey[key]!]!);
+      return cells((query, key) => roleCell(table, ofQuery[query]!, ofKey[key]!));
     }
     case 'window':
       return cells((query, key) => Math.abs(query - key) < expression.size);
@@ -43,4 +43,10 @@ export function maskBytes(expression: MaskExpression, row: MaskRow, queries: num
     case 'or':
       return expression.parts.map(part).reduce((all, next) => all.map((byte, i) => byte | next[i]!), cells(() => false));
   }
+}
+
+function roleCell(table: RoleTable, query: number, key: number): boolean {
+  const allowed = table[query]?.[key];
+  if (allowed === undefined) throw new RangeError(`mask roles: the table has no cell for query role ${query} and key role ${key}`);
+  return allowed;
 }

@@ -138,6 +138,17 @@ export const i32x4: {
   },
 };
 
+/** Two 64-bit integer lanes: only the products of unsigned 32-bit lanes. */
+export const i64x2: {
+  /** Full products of lanes 0 and 1. */
+  readonly extendedMultiplyLowUnsigned: Binary<Vector>;
+  /** Full products of lanes 2 and 3. */
+  readonly extendedMultiplyHighUnsigned: Binary<Vector>;
+} = {
+  extendedMultiplyLowUnsigned: vectorBinary(222),
+  extendedMultiplyHighUnsigned: vectorBinary(223),
+};
+
 /** Four f32 lanes. */
 export const f32x4: {
   /** The same constant in all lanes. */

@@ -7,6 +7,7 @@ export { createKernels, emitKernelModule } from './kernels.js';
 export type { KernelOptions, Kernels } from './kernels.js';
 export type { MatmulArguments, MatmulKernels } from './matmul/matmul.js';
 export type { LayerNormArguments, NormKernels, RmsNormArguments, RmsNormBackwardArguments } from './norm.js';
+export type { DropoutArguments, RandomKernels, RandomWordsArguments } from './random.js';
 export type { ReduceKernels } from './reduce.js';
 export type { RopeArguments, RopeKernels } from './rope.js';
 export type { SoftmaxKernels } from './softmax.js';

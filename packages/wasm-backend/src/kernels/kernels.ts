@@ -19,6 +19,8 @@ import { bindMatmul, emitMatmul } from './matmul/matmul.js';
 import type { MatmulKernels } from './matmul/matmul.js';
 import { bindNorm, emitNorm } from './norm.js';
 import type { NormKernels } from './norm.js';
+import { bindRandom, emitRandom } from './random.js';
+import type { RandomKernels } from './random.js';
 import { bindReduce, emitReduce } from './reduce.js';
 import type { ReduceKernels } from './reduce.js';
 import { bindRope, emitRope } from './rope.js';
@@ -38,6 +40,7 @@ export interface Kernels
     ElementwiseKernels,
     MatmulKernels,
     NormKernels,
+    RandomKernels,
     ReduceKernels,
     RopeKernels,
     SoftmaxKernels {
@@ -64,6 +67,7 @@ const EMITTERS = [
   emitCrossEntropy,
   emitAttentionRows,
   emitAdamW,
+  emitRandom,
 ] as const;
 
 /** The bytes of the kernel module of a tier. */
@@ -103,5 +107,6 @@ export function createKernels(options: KernelOptions = {}): Kernels {
     ...bindRope(host),
     ...bindAttention(host, matmul),
     ...bindAdamW(host),
+    ...bindRandom(host),
   };
 }

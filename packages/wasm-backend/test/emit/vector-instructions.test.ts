@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { f32x4, f64x2, i16x8, i32, i32x4, i8x16, select, v128 } from '../../src/emit/index.js';
+import { f32x4, f64x2, i16x8, i32, i32x4, i64x2, i8x16, select, v128 } from '../../src/emit/index.js';
 import type { Expression, Operand } from '../../src/emit/index.js';
 import { build } from './support.js';
 
@@ -162,6 +162,17 @@ describe('i32x4', () => {
     expect(integers(evaluate([bytes], low))).toEqual([200, 201, 202, 203]);
     expect(integers(evaluate([bytes], high))).toEqual([212, 213, 214, 215]);
   });
+});
+
+test('i64x2: full products of unsigned 32-bit lanes', () => {
+  const [x, y] = [Uint32Array.of(0xffff_ffff, 7, 0xd251_1f53, 1), Uint32Array.of(0xffff_ffff, 9, 0xcd9e_8d57, 0)];
+  const products = (instruction: typeof i64x2.extendedMultiplyLowUnsigned): bigint[] => {
+    const view = evaluate([x, y], instruction);
+    return [0, 8].map((at) => view.getBigUint64(at, true));
+  };
+  const exact = [...x].map((value, i) => BigInt(value) * BigInt(y[i] as number));
+  expect(products(i64x2.extendedMultiplyLowUnsigned)).toEqual(exact.slice(0, 2));
+  expect(products(i64x2.extendedMultiplyHighUnsigned)).toEqual(exact.slice(2));
 });
 
 describe('f64x2', () => {

@@ -33,16 +33,15 @@ function forEachHead(call: KernelCall<unknown>, operands: readonly KernelOperand
 }
 
 function bytesOf({ kernels, memo }: KernelCall<unknown>, operands: readonly KernelOperand[], mask: NonNullable<AttentionAttributes['mask']>, batch: number, queries: number, keys: number): Uint8Array {
-  const shared = operands.every(({ shape }) => shape.length < 2 || shape[0] === 1);
-  const key = `${JSON.stringify(mask)}|${operands.map(({ pointer }) => pointer).join()}|${shared ? 0 : batch}|${queries}|${keys}`;
+  const shared = operands.every(({ shape }) => shape[0] === 1);
+  const key = `${JSON.stringify(mask)}|${operands.map(({ value }) => value).join()}|${shared ? 0 : batch}|${queries}|${keys}`;
   const known = memo.get(key);
   if (known) return known;
   const row: MaskRow = (operand) => {
     const spec = operands[operand]!;
     const data = hostView(kernels.memory.buffer, spec.pointer, spec);
-    const entries = spec.shape[0] ?? 1;
-    if (entries === 1) return data;
-    const length = sizeOf(spec.shape) / entries;
+    if (spec.shape[0] === 1) return data;
+    const length = sizeOf(spec.shape.slice(1));
     return data.subarray(batch * length, (batch + 1) * length);
   };
   const bytes = maskBytes(mask, row, queries, keys);

@@ -1,11 +1,11 @@
 /**
- * Ops that move elements without changing them, on 32-bit words: copies, permutations, slices, pads, broadcasts.
+ * Ops that move elements without changing them, on 32-bit words: copies, permutations, slices, pads, broadcasts, choices.
  *
  * A moved value is walked in rows: the trailing axes that stay contiguous on both sides are one run, copied at once when
  * it is long, and the axes before it are plain nested counters.
  */
-import { broadcastStrides, byteSizeOf, sizeOf, stridesOf } from '@mindseye/tensor-core';
-import { type KernelCall, type KernelRow, type KernelRows, clear } from '../kernel-row.js';
+import { type TensorSpec, broadcastStrides, byteSizeOf, sameShape, sizeOf, stridesOf } from '@mindseye/tensor-core';
+import { type KernelCall, type KernelOperand, type KernelRow, type KernelRows, clear } from '../kernel-row.js';
 
 /** Runs shorter than this are copied element by element: a call costs more. */
 const longRun = 32;
@@ -18,6 +18,12 @@ const copy: KernelRow = {
     new Uint8Array(kernels.memory.buffer).copyWithin(y!.pointer, x!.pointer, x!.pointer + byteSizeOf(x!.dtype) * sizeOf(x!.shape));
   },
 };
+
+/** Copies `run` words from index `source` to index `target`. */
+function copyRun(words: Uint32Array, source: number, target: number, run: number): void {
+  if (run >= longRun) words.copyWithin(target, source, source + run);
+  else for (let i = 0; i < run; i++) words[target + i] = words[source + i]!;
+}
 
 interface Walk {
   readonly shape: readonly number[];
@@ -38,8 +44,7 @@ function move(memory: WebAssembly.Memory, read: number, write: number, { shape, 
   let source = read / 4 + fromStart;
   let target = write / 4 + toStart;
   for (;;) {
-    if (run >= longRun) words.copyWithin(target, source, source + run);
-    else for (let i = 0; i < run; i++) words[target + i] = words[source + i]!;
+    copyRun(words, source, target, run);
     let axis = rank - 1;
     for (; axis >= 0; axis--) {
       source += from[axis]!;
@@ -84,6 +89,33 @@ const pad = moving<{ readonly before: readonly number[] }>(
 
 const broadcastTo = moving(({ inputs: [x], outputs: [y] }) => ({ shape: y!.shape, from: broadcastStrides(x!.shape, y!.shape), to: stridesOf(y!.shape), fromStart: 0, toStart: 0 }));
 
+/** The leading axes of `y` that a condition has; undefined where it varies along a later axis than it is stretched along. */
+function leadingAxes(condition: TensorSpec, y: TensorSpec): number | undefined {
+  const padded = [...y.shape.slice(condition.shape.length).map(() => 1), ...condition.shape];
+  const differs = padded.findIndex((size, axis) => size !== y.shape[axis]);
+  if (differs < 0) return padded.length;
+  return padded.slice(differs).every((size) => size === 1) ? differs : undefined;
+}
+
+/** One condition decides over a run of the trailing axes; a branch lies as y does, or is one element. */
+const select: KernelRow = {
+  takes: ([condition, a, b], [y]) =>
+    byteSizeOf(y!.dtype) === 4 && leadingAxes(condition!, y!) !== undefined && [a, b].every((branch) => sameShape(branch!.shape, y!.shape) || sizeOf(branch!.shape) === 1),
+  run({ kernels, inputs: [condition, a, b], outputs: [y] }) {
+    const run = sizeOf(y!.shape.slice(leadingAxes(condition!, y!)));
+    const chosen = new Uint8Array(kernels.memory.buffer, condition!.pointer, sizeOf(condition!.shape));
+    const words = new Uint32Array(kernels.memory.buffer);
+    const start = y!.pointer / 4;
+    const put = (branch: KernelOperand): ((at: number) => void) => {
+      const from = branch.pointer / 4;
+      if (sameShape(branch.shape, y!.shape)) return (at) => copyRun(words, from + at, start + at, run);
+      return (at) => words.fill(words[from]!, start + at, start + at + run);
+    };
+    const [putA, putB] = [put(a!), put(b!)];
+    for (let i = 0; i < chosen.length; i++) (chosen[i] ? putA : putB)(i * run);
+  },
+};
+
 export const movementRows: KernelRows = {
   reshape: copy,
   barrier: copy,
@@ -92,4 +124,5 @@ export const movementRows: KernelRows = {
   slice: slice as KernelRow,
   pad: pad as KernelRow,
   broadcastTo: broadcastTo as KernelRow,
+  select,
 };

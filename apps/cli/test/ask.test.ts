@@ -1,0 +1,102 @@
+import { copyFile } from 'node:fs/promises';
+import { counting } from '@mindseye/eval';
+import { readImage, writePng } from '@mindseye/qwen-vl/node';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { refuse, succeed } from './support/command.js';
+import { useWorkspace } from './support/workspace.js';
+
+const QUESTION = 'How many red circles are there in the image?';
+
+describe('ask and demo', () => {
+  const { at } = useWorkspace();
+  const ask = (...more: string[]): string[] => ['ask', '--model', at('model'), '--adapter', at('adapter'), ...more];
+
+  beforeAll(async () => {
+    const livr = [
+      '--task',
+      'counting',
+      '--examples',
+      '2',
+      '--batch-size',
+      '2',
+      '--epochs',
+      '1,1',
+      '--latents',
+      '3',
+      '--lora-rank',
+      '2',
+    ];
+    await succeed('train', '--model', at('model'), '--output', at('adapter'), ...livr);
+    await writePng(at('scene.png'), { ...counting.generate('test', 2).image, channels: 3 });
+  });
+
+  test('answers, always the same, under every condition', async () => {
+    const answer = await succeed(...ask('--image', at('scene.png'), QUESTION));
+    expect(await succeed(...ask('--image', at('scene.png'), QUESTION))).toBe(answer);
+    for (const condition of ['no-latents', 'bottleneck', 'bottleneck-no-latents']) {
+      const result = JSON.parse(
+        await succeed(...ask('--image', at('scene.png'), '--condition', condition, '--json', QUESTION)),
+      );
+      expect(result).toEqual({
+        question: QUESTION,
+        answer: expect.any(String),
+        images: [at('scene.png')],
+        condition,
+        heatmaps: [],
+      });
+    }
+  });
+
+  test('draws a heat map as wide as the image, one per image', async () => {
+    await copyFile(at('scene.png'), at('second.png'));
+    const images = ['--image', at('scene.png'), '--image', at('second.png')];
+    const { heatmaps } = JSON.parse(
+      await succeed(...ask(...images, '--heatmap', at('map.png'), '--json', 'Are they equal?')),
+    );
+    expect(heatmaps).toEqual([at('map-1.png'), at('map-2.png')]);
+    for (const file of heatmaps) expect((await readImage(file)).width).toBe(112);
+  });
+
+  test('demo answers about a picture of the user, and says where the heat map is', async () => {
+    const demo = [
+      'demo',
+      at('scene.png'),
+      QUESTION,
+      '--model',
+      at('model'),
+      '--adapter',
+      at('adapter'),
+      '--heatmap',
+      at('demo.png'),
+    ];
+    expect(await succeed(...demo)).toMatch(/scene\.png {2}How many red circles.*through the latents alone.*demo\.png/s);
+    const { answers } = JSON.parse(await succeed(...demo, '--json'));
+    expect(answers).toEqual([expect.objectContaining({ question: QUESTION, image: at('scene.png') })]);
+  });
+
+  test('demo asks about the example pictures, whose right answers it knows', async () => {
+    const { answers } = JSON.parse(
+      await succeed('demo', '--model', at('model'), '--heatmap', at('examples.png'), '--json'),
+    );
+    expect(answers.map(({ question, gold }: { question: string; gold: string }) => [question, gold])).toEqual([
+      ['How many red circles are there in the image?', '6'],
+      ['How many green squares are there in the image?', '5'],
+    ]);
+  });
+
+  test('a question needs an image, an image a question', async () => {
+    await refuse(ask(QUESTION), 2, /there is no image to ask about; name one with --image/);
+    await refuse(ask('--image', at('scene.png')), 2, /the question is empty; write it, in quotes/);
+    await refuse(ask('--image', at('scene.png'), '  '), 2, /the question is empty/);
+    await refuse(['demo', at('scene.png')], 2, /there is no question to ask about/);
+  });
+
+  test('a heat map goes nowhere but into a regular file of a folder that is there', async () => {
+    await refuse(
+      ask('--image', at('scene.png'), '--heatmap', at('no', 'map.png'), QUESTION),
+      1,
+      /there is no folder .*create it first/,
+    );
+    await refuse(ask('--image', at('scene.png'), '--heatmap', '/dev/null', QUESTION), 1, /not a regular file/);
+  });
+});

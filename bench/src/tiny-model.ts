@@ -1,0 +1,120 @@
+/**
+ * The tiny model and its examples as the benchmarks use them: random weights, a tokenizer trained on the task's own
+ * questions, and the counting task. Speed does not depend on what the weights are.
+ */
+import { counting, promptOf, tasks } from '@mindseye/eval';
+import {
+  type Method,
+  type TrainableSetup,
+  type Trainables,
+  type TrainingSet,
+  LatentModel,
+  Trainer,
+  initializeTrainables,
+  latentSequence,
+  livr,
+  modelOf,
+  sft,
+} from '@mindseye/latent-reasoning';
+import {
+  ChatTemplate,
+  Processor,
+  type Qwen2_5_VLConfig,
+  TINY_BPE_VOCABULARY_SIZE,
+  Tokenizer,
+  imagePatches,
+  initializeWeights,
+  tinyConfig,
+  tinyPreprocessorConfig,
+  trainByteLevelBpe,
+} from '@mindseye/qwen-vl';
+import type { Device } from '@mindseye/tensor-core';
+
+const SEED = 0;
+/** Of each task in the text that the tokenizer is trained on. */
+const CORPUS_QUESTIONS = 300;
+const CHAT = ['system', 'user', 'assistant', 'You are a helpful assistant.'];
+/** More than any benchmark takes steps, so that no stage ends while it is measured. */
+const EPOCHS = 1000;
+
+/** LIVR's first stage as published: adapters and latent rows, bottleneck mask, batches of 8. */
+const livrStage: Method = { ...livr, stages: [{ name: 'bottleneck', mask: 'bottleneck', epochs: EPOCHS }] };
+
+/** Every weight, vision tower included, without latents. */
+const fullStage: Method = { ...sft, trains: 'full', stages: [{ name: 'causal', mask: 'causal', epochs: EPOCHS }] };
+
+export const benchMethods = { livr: livrStage, 'sft-full': fullStage } as const;
+export type BenchMethod = keyof typeof benchMethods;
+
+interface TinyModel {
+  readonly config: Qwen2_5_VLConfig;
+  readonly processor: Processor;
+  readonly latentIds: readonly number[];
+}
+
+function questionsAndAnswers(): string[] {
+  return Object.values(tasks).flatMap((task) =>
+    Array.from({ length: CORPUS_QUESTIONS }, (_, i) => task.describe('train', i % task.splits.train)).flatMap(
+      ({ question, answer }) => [question, answer],
+    ),
+  );
+}
+
+function tinyModel({ latentTokens }: Method): TinyModel {
+  const trained = trainByteLevelBpe([...CHAT, ...questionsAndAnswers()], TINY_BPE_VOCABULARY_SIZE);
+  const tokenizer = Tokenizer.fromJson(trained.tokenizerJson, trained.tokenizerConfig);
+  const template = ChatTemplate.fromSources({ tokenizerConfig: trained.tokenizerConfig });
+  const latentIds = tokenizer.addTokens(Array.from({ length: latentTokens }, (_, i) => `<|latent_${i + 1}|>`));
+  return {
+    config: tinyConfig(tokenizer.requireId('<|endoftext|>')),
+    processor: new Processor(tokenizer, template, tinyPreprocessorConfig()),
+    latentIds,
+  };
+}
+
+function countingExamples({ config, processor, latentIds }: TinyModel, size: number): TrainingSet {
+  const { tokenizer } = processor;
+  const { imageTokenId } = config;
+  const tokens = { imageTokenId, endOfTurnId: tokenizer.requireId('<|im_end|>'), latentIds };
+  return {
+    size,
+    example(index) {
+      const sample = counting.generate('train', index);
+      const { inputIds, vision } = processor.ask(promptOf(counting, sample), [sample.image], {
+        addGenerationPrompt: true,
+      });
+      const images = imagePatches(vision!);
+      const prompt = { inputIds, grids: images.map(({ grid }) => grid) };
+      return { id: sample.id, images, sequence: latentSequence(prompt, tokens, tokenizer.encode(sample.answer)) };
+    },
+  };
+}
+
+function setupOf({ config, latentIds }: TinyModel, { trains, lora }: Method): TrainableSetup {
+  return { config, weights: initializeWeights(config, SEED), trains, lora, latentIds };
+}
+
+export interface TrainingRun {
+  readonly trainer: Trainer;
+  readonly batchSize: number;
+}
+
+/** A trainer at its first step. Examples are few, so that those of later steps are at hand and only steps are timed. */
+export async function startTraining(name: BenchMethod, device: Device): Promise<TrainingRun> {
+  const method = benchMethods[name];
+  const model = tinyModel(method);
+  const setup = setupOf(model, method);
+  const examples = countingExamples(model, 2 * method.batchSize);
+  const ready = await Promise.all(Array.from({ length: examples.size }, (_, i) => examples.example(i)));
+  const data: TrainingSet = { size: ready.length, example: (index) => ready[index]! };
+  const start: Trainables = await initializeTrainables(setup, SEED);
+  return { trainer: new Trainer({ method, setup, data, device, seed: SEED }, start), batchSize: method.batchSize };
+}
+
+/** An untrained model that answers questions through 16 latents. */
+export async function openAnsweringModel(device: Device): Promise<LatentModel> {
+  const model = tinyModel(livrStage);
+  const setup = setupOf(model, livrStage);
+  const context = modelOf(setup, await initializeTrainables(setup, SEED));
+  return new LatentModel({ context, processor: model.processor, device, latentIds: model.latentIds });
+}

@@ -1,0 +1,32 @@
+/** Every op of the table on each tier, by kernel or by its own loops, against the reference loops. */
+import { opTable } from '@mindseye/tensor-core';
+import { checkDeviceAgainstReference } from '@mindseye/tensor-core/testing';
+import { describe, expect, test } from 'vitest';
+import { createWasmDevice, kernelNames } from '../../src/index.js';
+import { SEED, TIERS } from '../kernels/support.js';
+
+/**
+ * Where values of 10^3 meet, the gradient of attention is what is left of differences far larger than itself, in f32 nothing
+ * exact; attention.test.ts has its masks and shapes.
+ */
+const onlyOrdinary = new Set(['attentionBackward']);
+
+/** Axes up to 40 cross tiles, vectors and unrolled rounds of the kernels. */
+const lengths = [6, 40];
+
+describe.each(TIERS)('%s', (tier) => {
+  const device = createWasmDevice({ tier });
+
+  test.each([...opTable.keys()])('%s', async (name) => {
+    const values = onlyOrdinary.has(name) ? (['ordinary'] as const) : (['ordinary', 'extreme'] as const);
+    for (const maxLength of lengths) {
+      const { compared, refused } = await checkDeviceAgainstReference(device, { ops: [name], numRuns: 25, seed: SEED, maxLength, values });
+      expect(compared[name]).toBe(25 * values.length);
+      expect(refused).toEqual({});
+    }
+  });
+});
+
+test('every kernel is of an op', () => {
+  expect(kernelNames.filter((name) => !opTable.has(name))).toEqual([]);
+});
