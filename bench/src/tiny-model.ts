@@ -8,17 +8,19 @@ import {
   type TrainableSetup,
   type Trainables,
   type TrainingSet,
-  LatentModel,
   Trainer,
   initializeTrainables,
   latentSequence,
   livr,
   modelOf,
+  role,
   sft,
 } from '@mindseye/latent-reasoning';
 import {
   ChatTemplate,
+  type ImageGenerateRequest,
   Processor,
+  Qwen2_5_VL,
   type Qwen2_5_VLConfig,
   TINY_BPE_VOCABULARY_SIZE,
   Tokenizer,
@@ -105,16 +107,25 @@ export async function startTraining(name: BenchMethod, device: Device): Promise<
   const model = tinyModel(method);
   const setup = setupOf(model, method);
   const examples = countingExamples(model, 2 * method.batchSize);
-  const ready = await Promise.all(Array.from({ length: examples.size }, (_, i) => examples.example(i)));
+  const ready = await Promise.all(Array.from({ length: examples.size }, async (_, i) => examples.example(i)));
   const data: TrainingSet = { size: ready.length, example: (index) => ready[index]! };
   const start: Trainables = await initializeTrainables(setup, SEED);
   return { trainer: new Trainer({ method, setup, data, device, seed: SEED }, start), batchSize: method.batchSize };
 }
 
-/** An untrained model that answers questions through 16 latents. */
-export async function openAnsweringModel(device: Device): Promise<LatentModel> {
-  const model = tinyModel(livrStage);
-  const setup = setupOf(model, livrStage);
+export interface Answering {
+  readonly model: Qwen2_5_VL;
+  /** A question about an image, with the latents after it. */
+  readonly request: ImageGenerateRequest;
+}
+
+/** An untrained model with adapters and latents, and a question for it. */
+export async function openAnswering(device: Device): Promise<Answering> {
+  const method = benchMethods.livr;
+  const model = tinyModel(method);
+  const setup = setupOf(model, method);
   const context = modelOf(setup, await initializeTrainables(setup, SEED));
-  return new LatentModel({ context, processor: model.processor, device, latentIds: model.latentIds });
+  const { sequence, images } = await countingExamples(model, 1).example(0);
+  const prompt = sequence.inputIds.filter((_, at) => sequence.roles[at] !== role.answer);
+  return { model: new Qwen2_5_VL(context, device), request: { row: { inputIds: prompt }, images } };
 }

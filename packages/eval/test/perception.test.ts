@@ -56,6 +56,21 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [question: string, an
     ['Describe row 2.', 'nothing, nothing, nothing, nothing'],
   ],
   'describe-column': [['Describe column 4.', 'blue square, nothing, green cross, nothing']],
+  'mark-kind': [['Mark the green crosses.', 'no, no, no, no; no, no, no, no; no, no, yes, yes; yes, no, no, no']],
+  'locate-kind': [
+    ['Where are the green crosses?', '3 3, 3 4, 4 1'],
+    ['Where are the red squares?', 'nowhere'],
+  ],
+  'image-presence': [
+    ['Is there a blue square?', 'yes'],
+    ['Is there a blue circle?', 'no'],
+  ],
+  'image-kind-count': [
+    ['Count the red circles.', '4'],
+    ['Count the blue crosses.', '0'],
+    ['Count the squares.', '2'],
+    ['Count the green objects.', '3'],
+  ],
   'describe-image': [
     [
       'Describe the image.',

@@ -16,7 +16,7 @@ export { type CompileOptions, type CompiledFunction, compile } from './plan/comp
 export type { Donation, Plan, PlanStep } from './plan/plan.js';
 export type { ArenaLayout } from './plan/arena.js';
 export { checkpoint, customGrad, grad, valueAndGrad } from './autograd/grad.js';
-export { vectorJacobianProduct } from './autograd/gradients.js';
+export { type JacobianOptions, vectorJacobianProduct } from './autograd/gradients.js';
 
 // Primitives.
 export { opTable } from './ops/table.js';

@@ -22,6 +22,7 @@ export async function mindseye(argv: readonly string[], { interruptAt }: RunCond
   const code = await run(
     {
       print: (text) => (stdout += `${text}\n`),
+      write: (text) => (stdout += text),
       note(text) {
         stderr += `${text}\n`;
         if (interruptAt !== undefined && text.includes(interruptAt)) interruption.abort();

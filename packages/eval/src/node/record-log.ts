@@ -39,7 +39,9 @@ const isMissing = (error: unknown): boolean => error instanceof Error && 'code' 
  * @throws Error naming the file, the line and what is wrong with it. Half a last line is not wrong; half a header is.
  */
 export async function readRecordFile(file: string): Promise<RecordFile> {
-  const { size } = await stat(file);
+  const found = await stat(file);
+  if (!found.isFile()) throw new Error(`${file} is not a regular file; name a file for the records`);
+  const { size } = found;
   if (size > LARGEST_LOG_BYTES) {
     throw new Error(
       `${file} is ${size} bytes, more than the ${LARGEST_LOG_BYTES} a record file may have; split the run into shards`,

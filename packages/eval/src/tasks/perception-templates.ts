@@ -2,14 +2,15 @@
  * Question templates of the perception tasks: attributes, places, and counts up to four.
  *
  * They teach a small base model to see; the target tasks are taught later and tested. So none of them may be worded like a
- * target task, and no count goes beyond four. Rows and columns are numbered from 1, from the top left.
+ * target task, and no count goes beyond four. Rows and columns are numbered from 1, from the top left. Templates that compare
+ * a kind with the whole image weigh most: that is what the target tasks build on.
  *
  * A template lists every question it can ask about a scene. Choosing among them is the same for all (see perception.ts): first
  * an answer, uniformly among those that occur, then a question with that answer, so that "nothing" and "0" do not drown the rest.
  */
 import { GRID } from '../scene/scene.js';
 import type { Cells } from '../scene/scene.js';
-import { COLORS, KINDS, SHAPES, kindName, kindNamePlural, sameKind } from '../scene/vocabulary.js';
+import { COLORS, KINDS, SHAPES, kindName, kindNamePlural, sameKind, shapePlural } from '../scene/vocabulary.js';
 import type { ObjectKind } from '../scene/vocabulary.js';
 import { parseInteger, parsePhrase } from './parse.js';
 import type { Question } from './generated.js';
@@ -34,10 +35,11 @@ const lines = {
   column: (cells: Cells, column: number): Cells => cells.filter((_, cell) => cell % GRID === column - 1),
 } as const;
 
+const yesOrNo = (is: boolean): string => (is ? 'yes' : 'no');
+const isKind = (cell: ObjectKind | null, kind: ObjectKind): boolean => cell !== null && sameKind(cell, kind);
 const nameOf = (kind: ObjectKind | null): string => (kind === null ? NOTHING : kindName(kind));
 const listOf = (cells: Cells): string => cells.map(nameOf).join(', ');
-const countOf = (cells: Cells, kind: ObjectKind): number =>
-  cells.filter((cell) => cell !== null && sameKind(cell, kind)).length;
+const countOf = (cells: Cells, kind: ObjectKind): number => cells.filter((cell) => isKind(cell, kind)).length;
 
 /** The occupied cells with their 1-based place. */
 function occupied(cells: Cells): { kind: ObjectKind; row: number; column: number }[] {
@@ -56,7 +58,7 @@ export const PERCEPTION_TEMPLATES: Readonly<Record<string, PerceptionTemplate>> 
   'cell-content': {
     classes: [...KINDS.map(kindName), NOTHING],
     parse: parsePhrase,
-    weight: 3,
+    weight: 1,
     candidates: (cells) =>
       cells.map((kind, cell) => ({
         question: `What is in row ${Math.floor(cell / GRID) + 1}, column ${(cell % GRID) + 1}?`,
@@ -92,7 +94,7 @@ export const PERCEPTION_TEMPLATES: Readonly<Record<string, PerceptionTemplate>> 
         const line = lines.row(cells, row);
         return confusable(line).map((kind) => ({
           question: `Is there a ${kindName(kind)} in row ${row}?`,
-          answer: countOf(line, kind) > 0 ? 'yes' : 'no',
+          answer: yesOrNo(countOf(line, kind) > 0),
           target: kind,
         }));
       }),
@@ -133,7 +135,7 @@ export const PERCEPTION_TEMPLATES: Readonly<Record<string, PerceptionTemplate>> 
   'row-kind-count': {
     classes: SMALL_COUNTS,
     parse: parseInteger,
-    weight: 3,
+    weight: 1,
     candidates: (cells) =>
       NUMBERS.flatMap((row) => {
         const line = lines.row(cells, row);
@@ -147,7 +149,7 @@ export const PERCEPTION_TEMPLATES: Readonly<Record<string, PerceptionTemplate>> 
   'column-kind-count': {
     classes: SMALL_COUNTS,
     parse: parseInteger,
-    weight: 2,
+    weight: 1,
     candidates: (cells) =>
       NUMBERS.flatMap((column) => {
         const line = lines.column(cells, column);
@@ -161,14 +163,14 @@ export const PERCEPTION_TEMPLATES: Readonly<Record<string, PerceptionTemplate>> 
   'describe-row': {
     classes: null,
     parse: parsePhrase,
-    weight: 3,
+    weight: 1,
     candidates: (cells) =>
       NUMBERS.map((row) => ({ question: `Describe row ${row}.`, answer: listOf(lines.row(cells, row)) })),
   },
   'describe-column': {
     classes: null,
     parse: parsePhrase,
-    weight: 2,
+    weight: 1,
     candidates: (cells) =>
       NUMBERS.map((column) => ({
         question: `Describe column ${column}.`,
@@ -178,9 +180,71 @@ export const PERCEPTION_TEMPLATES: Readonly<Record<string, PerceptionTemplate>> 
   'describe-image': {
     classes: null,
     parse: parsePhrase,
-    weight: 2,
+    weight: 3,
     candidates: (cells) => [
       { question: 'Describe the image.', answer: NUMBERS.map((row) => listOf(lines.row(cells, row))).join('; ') },
     ],
+  },
+  'mark-kind': {
+    classes: null,
+    parse: parsePhrase,
+    weight: 3,
+    candidates: (cells) =>
+      confusable(cells).map((kind) => ({
+        question: `Mark the ${kindNamePlural(kind)}.`,
+        answer: NUMBERS.map((row) =>
+          lines
+            .row(cells, row)
+            .map((cell) => yesOrNo(isKind(cell, kind)))
+            .join(', '),
+        ).join('; '),
+        target: kind,
+      })),
+  },
+  'locate-kind': {
+    classes: null,
+    parse: parsePhrase,
+    weight: 4,
+    candidates: (cells) =>
+      confusable(cells).map((kind) => ({
+        question: `Where are the ${kindNamePlural(kind)}?`,
+        answer:
+          occupied(cells)
+            .filter((found) => sameKind(found.kind, kind))
+            .map(({ row, column }) => `${row} ${column}`)
+            .join(', ') || 'nowhere',
+        target: kind,
+      })),
+  },
+  'image-presence': {
+    classes: ['yes', 'no'],
+    parse: parsePhrase,
+    weight: 2,
+    candidates: (cells) =>
+      confusable(cells).map((kind) => ({
+        question: `Is there a ${kindName(kind)}?`,
+        answer: yesOrNo(countOf(cells, kind) > 0),
+        target: kind,
+      })),
+  },
+  'image-kind-count': {
+    classes: SMALL_COUNTS,
+    parse: parseInteger,
+    weight: 4,
+    candidates: (cells) => {
+      const count = (what: string, matches: (kind: ObjectKind) => boolean) => ({
+        question: `Count the ${what}.`,
+        answer: String(cells.filter((cell) => cell !== null && matches(cell)).length),
+      });
+      const counts = [
+        ...confusable(cells).map((target) => ({
+          ...count(kindNamePlural(target), (kind) => sameKind(kind, target)),
+          target,
+        })),
+        ...SHAPES.map((shape) => count(shapePlural(shape), (kind) => kind.shape === shape)),
+        ...COLORS.map((color) => count(`${color} objects`, (kind) => kind.color === color)),
+      ];
+      return counts.filter(({ answer }) => SMALL_COUNTS.includes(answer));
+    },
   },
 };

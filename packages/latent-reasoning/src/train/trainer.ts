@@ -154,6 +154,9 @@ export class Trainer {
     const schedule = createSchedule('cosine', { totalSteps: stageSteps, warmupSteps: warmupStepsFromRatio(stageSteps, method.warmupRatio) });
     const learningRate = method.learningRate * schedule(step);
     const loss = await total!.loss.item(device);
+    if (!Number.isFinite(loss)) {
+      throw new InvalidInputError(`the loss became ${loss} in step ${step + 1} of stage ${stage.name}: lower the learning rate, or go on from an earlier checkpoint with another seed`);
+    }
     const updated = await this.#steps.update({ trainables, optimizer }, total!.gradients, adamwRates(step + 1, learningRate));
     this.#state = { progress: { stage: index, step: step + 1 }, trainables: updated.trainables, optimizer: updated.optimizer };
     const done = method.stages.slice(0, index).reduce((sum, earlier) => sum + this.#stageSteps(earlier), 0);

@@ -6,7 +6,7 @@
  * Constants (nodes without inputs) stay in the body.
  */
 import { type Op, apply } from '../op.js';
-import { type GraphNode, Tensor, placeholder } from '../tensor.js';
+import { type GraphNode, type Tensor, placeholder } from '../tensor.js';
 import { topologicalOrder } from './visit.js';
 
 export interface GraphBody {

@@ -1,7 +1,7 @@
 /** `evaluate`: computes lazy tensors now. */
 import { type Device, defaultDevice } from '../device.js';
 import { topologicalOrder } from '../graph/visit.js';
-import { Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 import { flatten } from '../tree.js';
 import { buildPlan } from './plan.js';
 import { bufferOn, materialize } from './roots.js';

@@ -52,14 +52,19 @@ export function arbitraryGraph({ maxSteps = 12, maxInputs = 3 }: GraphOptions = 
   return fc
     .record({
       inputs: fc.array(input, { minLength: 1, maxLength: maxInputs }),
-      steps: fc.array(fc.oneof({ weight: 6, arbitrary: ruleStep }, { weight: 1, arbitrary: blockStep }), { minLength: 1, maxLength: maxSteps }),
+      steps: fc.array(fc.oneof({ weight: 6, arbitrary: ruleStep }, { weight: 1, arbitrary: blockStep }), {
+        minLength: 1,
+        maxLength: maxSteps,
+      }),
     })
     .map((recipe) => Object.defineProperty(recipe, fc.toStringMethod, { value: () => describe(recipe) }));
 }
 
 function describe({ inputs, steps }: GraphRecipe): string {
   const step = (entry: RuleStep | BlockStep): string =>
-    'block' in entry ? `checkpoint(${entry.block.map(step).join('; ')})` : `${graphRules[entry.rule]!.name}(${entry.operands.join()})#${entry.choice}`;
+    'block' in entry
+      ? `checkpoint(${entry.block.map(step).join('; ')})`
+      : `${graphRules[entry.rule]!.name}(${entry.operands.join()})#${entry.choice}`;
   return `inputs ${inputs.map(({ shape }) => `[${shape.join()}]`).join(' ')}: ${steps.map(step).join('; ')}`;
 }
 
@@ -71,12 +76,20 @@ export interface BuildOptions {
 }
 
 /** The values of all steps over `inputs`, which have the shapes of `recipe.inputs`; the newest last. */
-export function buildGraph({ steps }: GraphRecipe, inputs: readonly Tensor[], { checkpoints = true, smooth = false }: BuildOptions = {}): Tensor[] {
+export function buildGraph(
+  { steps }: GraphRecipe,
+  inputs: readonly Tensor[],
+  { checkpoints = true, smooth = false }: BuildOptions = {},
+): Tensor[] {
   const rules: readonly GraphRule[] = smooth ? smoothRules : graphRules;
   const interpret = (list: readonly (RuleStep | BlockStep)[], start: readonly Tensor[]): Tensor[] => {
     const pool = [...start];
     for (const step of list) {
-      const [a, b, c] = step.operands.map((back) => pool[pool.length - 1 - (back % pool.length)]!) as [Tensor, Tensor, Tensor];
+      const [a, b, c] = step.operands.map((back) => pool[pool.length - 1 - (back % pool.length)]!) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
       const outer = [...pool];
       const block = (...given: Tensor[]): Tensor => interpret((step as BlockStep).block, [...outer, ...given]).at(-1)!;
       const wrapped = checkpoints ? checkpoint(block) : block;

@@ -49,7 +49,9 @@ export function arbitraryMask({ batch, queries, keys }: MaskSizes): fc.Arbitrary
     table.chain((cells) =>
       fc.tuple(ids(queries, cells.length), ids(keys, cells[0]!.length)).map(([query, key]) => roles(query, cells, key)),
     ),
-    batches.chain((rows) => arbitraryValue([rows, queries, keys], 'bool', 'ordinary')).map((allow) => dense(toTensor(allow))),
+    batches
+      .chain((rows) => arbitraryValue([rows, queries, keys], 'bool', 'ordinary'))
+      .map((allow) => dense(toTensor(allow))),
   );
   const { mask } = fc.letrec<{ mask: Mask }>((tie) => ({
     mask: fc.oneof(

@@ -24,7 +24,10 @@ export interface ShapeOptions {
 export function arbitraryLength({ minLength = 0, maxLength = 6 }: ShapeOptions = {}): fc.Arbitrary<number> {
   const corners = [0, 1].filter((length) => length >= minLength && length <= maxLength);
   const any = fc.integer({ min: minLength, max: maxLength });
-  return fc.oneof({ weight: 7, arbitrary: any }, ...corners.map((length) => ({ weight: 1, arbitrary: fc.constant(length) })));
+  return fc.oneof(
+    { weight: 7, arbitrary: any },
+    ...corners.map((length) => ({ weight: 1, arbitrary: fc.constant(length) })),
+  );
 }
 
 /** A shape of any rank from scalar to `maxRank`, empty axes included unless `minLength` forbids them. */
@@ -40,7 +43,10 @@ export function arbitraryShape(options: ShapeOptions = {}): fc.Arbitrary<number[
  */
 export function arbitraryBroadcastShapes(count: number, options: ShapeOptions = {}): fc.Arbitrary<number[][]> {
   return arbitraryShape(options).chain((common) => {
-    const kept = fc.tuple(fc.array(fc.boolean(), { minLength: common.length, maxLength: common.length }), fc.nat(common.length));
+    const kept = fc.tuple(
+      fc.array(fc.boolean(), { minLength: common.length, maxLength: common.length }),
+      fc.nat(common.length),
+    );
     return fc
       .array(kept, { minLength: count, maxLength: count })
       .map((operands) => operands.map(([keep, drop]) => common.map((size, i) => (keep[i] ? size : 1)).slice(drop)));
@@ -53,7 +59,17 @@ export const arbitraryBroadcastPair = (options: ShapeOptions = {}): fc.Arbitrary
 
 const signed = (stream: RandomStream, magnitude: number): number => (stream.uniform() < 0.5 ? -magnitude : magnitude);
 const corners = [0, -0, 1, -1, 0.5, 2];
-const extremes = [Number.NaN, Infinity, -Infinity, 0, -0, 3.4028234663852886e38, -3.4028234663852886e38, 1.1754943508222875e-38, 1.401298464324817e-45];
+const extremes = [
+  Number.NaN,
+  Infinity,
+  -Infinity,
+  0,
+  -0,
+  3.4028234663852886e38,
+  -3.4028234663852886e38,
+  1.1754943508222875e-38,
+  1.401298464324817e-45,
+];
 
 /** Where elements are drawn from; see the table. */
 export type ValueRange =
@@ -109,12 +125,18 @@ export function seededValue(shape: Shape, dtype: DType, range: ValueRange, seed:
 export const arbitrarySeed = (): fc.Arbitrary<number> => fc.noShrink(fc.nat());
 
 /** A host value of the given spec. */
-export const arbitraryValue = (shape: Shape, dtype: DType = 'f32', range: ValueRange = 'ordinary'): fc.Arbitrary<HostTensor> =>
-  arbitrarySeed().map((seed) => seededValue(shape, dtype, range, seed));
+export const arbitraryValue = (
+  shape: Shape,
+  dtype: DType = 'f32',
+  range: ValueRange = 'ordinary',
+): fc.Arbitrary<HostTensor> => arbitrarySeed().map((seed) => seededValue(shape, dtype, range, seed));
 
 /** A host value of any shape. */
-export const arbitraryTensor = (dtype: DType = 'f32', range: ValueRange = 'ordinary', options: ShapeOptions = {}): fc.Arbitrary<HostTensor> =>
-  arbitraryShape(options).chain((shape) => arbitraryValue(shape, dtype, range));
+export const arbitraryTensor = (
+  dtype: DType = 'f32',
+  range: ValueRange = 'ordinary',
+  options: ShapeOptions = {},
+): fc.Arbitrary<HostTensor> => arbitraryShape(options).chain((shape) => arbitraryValue(shape, dtype, range));
 
 /** A host value with all elements different by at least 0.1, in random order: no ties for `max`. */
 export function arbitraryDistinct(shape: Shape): fc.Arbitrary<HostTensor> {

@@ -38,8 +38,19 @@ export interface DeviceCheckReport {
  * @returns what was compared and what the device refused, for the caller to judge.
  * @throws Error of fast-check with the seed, the smallest failing application and a `MismatchError`.
  */
-export async function checkDeviceAgainstReference(device: Device, options: DeviceCheckOptions = {}): Promise<DeviceCheckReport> {
-  const { ops = [...opTable.keys()], numRuns = 50, seed, values = ['ordinary', 'extreme'], maxLength = 6, tolerances = {}, decomposed = false } = options;
+export async function checkDeviceAgainstReference(
+  device: Device,
+  options: DeviceCheckOptions = {},
+): Promise<DeviceCheckReport> {
+  const {
+    ops = [...opTable.keys()],
+    numRuns = 50,
+    seed,
+    values = ['ordinary', 'extreme'],
+    maxLength = 6,
+    tolerances = {},
+    decomposed = false,
+  } = options;
   const compared: Record<string, number> = {};
   const refused: Record<string, number> = {};
   for (const name of ops) {
@@ -63,10 +74,16 @@ export async function checkDeviceAgainstReference(device: Device, options: Devic
 }
 
 /** Throws unless one application gives on `device` what the op's reference loops give. */
-export async function compareWithReference(device: Device, name: string, { inputs, attributes }: OpInvocation, tolerance?: Tolerance): Promise<void> {
+export async function compareWithReference(
+  device: Device,
+  name: string,
+  { inputs, attributes }: OpInvocation,
+  tolerance?: Tolerance,
+): Promise<void> {
   const op = opTable.get(name)!;
   const expected = runReference(op, inputs, attributes);
   const outputs = apply(op, inputs.map(toTensor), attributes);
   await evaluate(outputs, { device });
-  for (const [i, output] of outputs.entries()) assertClose(await readBack(output), expected[i]!, `output ${i} of ${name} on ${device.name}`, tolerance);
+  for (const [i, output] of outputs.entries())
+    assertClose(await readBack(output), expected[i]!, `output ${i} of ${name} on ${device.name}`, tolerance);
 }

@@ -50,26 +50,37 @@ export async function checkGradients(
   const places = options.differentiable ?? inputs.flatMap(({ dtype }, place) => (dtype === 'f32' ? [place] : []));
   const point = inputs.map(widen);
   const stream = RandomStream.fromSeed(seed);
-  const floatOutputs = (given: readonly Tensor[]): Tensor[] => [fn(...given)].flat().filter(({ dtype }) => isFloat(dtype));
+  const floatOutputs = (given: readonly Tensor[]): Tensor[] =>
+    [fn(...given)].flat().filter(({ dtype }) => isFloat(dtype));
 
   const outputs = compile((given: readonly Tensor[]) => floatOutputs(given), { device, name: 'outputs' });
   const gradients = compile(
     (given: readonly Tensor[], cotangents: readonly Tensor[]) =>
-      vectorJacobianProduct(floatOutputs(given), places.map((place) => given[place]!), cotangents),
+      vectorJacobianProduct(
+        floatOutputs(given),
+        places.map((place) => given[place]!),
+        cotangents,
+      ),
     { device, name: 'gradients' },
   );
   const valuesAt = async (at: readonly HostTensor[]): Promise<HostTensor[]> => {
     const results = await outputs(at.map(toTensor));
-    return Promise.all(results.map(async (result) => ({ shape: result.shape, dtype: result.dtype, data: await result.data() })));
+    return Promise.all(
+      results.map(async (result) => ({ shape: result.shape, dtype: result.dtype, data: await result.data() })),
+    );
   };
   const cotangents = (await valuesAt(point)).map(({ shape }) => normals(stream, shape));
   /** L at x + distance·direction, as its terms minus those at x would be: differences are taken before summing. */
   const quotient = async (place: number, direction: Float64Array, h: number): Promise<number> => {
     const moved = (sign: number): HostTensor[] =>
-      point.map((value, i) => (i === place ? { ...value, data: Float64Array.from(value.data, (x, j) => x + sign * h * direction[j]!) } : value));
+      point.map((value, i) =>
+        i === place ? { ...value, data: Float64Array.from(value.data, (x, j) => x + sign * h * direction[j]!) } : value,
+      );
     const [above, below] = [await valuesAt(moved(1)), await valuesAt(moved(-1))];
     let total = 0;
-    above.forEach(({ data }, i) => data.forEach((y: number, j: number) => (total += cotangents[i]!.data[j]! * (y - below[i]!.data[j]!))));
+    above.forEach(({ data }, i) =>
+      data.forEach((y: number, j: number) => (total += cotangents[i]!.data[j]! * (y - below[i]!.data[j]!))),
+    );
     return total / (2 * h);
   };
 
@@ -77,7 +88,8 @@ export async function checkGradients(
   for (const [i, place] of places.entries()) {
     const { data: x, shape, dtype } = point[place]!;
     const gradient = await analytic[i]!.data();
-    if (gradient.length !== x.length) throw new GradientError(`the gradient of input ${place} has ${gradient.length} elements, the input ${x.length}`);
+    if (gradient.length !== x.length)
+      throw new GradientError(`the gradient of input ${place} has ${gradient.length} elements, the input ${x.length}`);
     if (x.length === 0) continue;
     const single = sampleOf(stream, x.length, samples).map((j) => ({
       name: `element ${j}`,
@@ -91,7 +103,10 @@ export async function checkGradients(
       const allowed = (a: number, b: number): number => absolute + relative * Math.max(Math.abs(a), Math.abs(b));
       if (Math.abs(expected - numeric) <= allowed(expected, numeric)) continue;
       const finer = await quotient(place, direction, (step * scale) / 4);
-      const kink = Math.abs(finer - numeric) > 4 * allowed(finer, numeric) ? '; the quotient changes with the step, so this point may lie on a kink or be too steep' : '';
+      const kink =
+        Math.abs(finer - numeric) > 4 * allowed(finer, numeric)
+          ? '; the quotient changes with the step, so this point may lie on a kink or be too steep'
+          : '';
       throw new MismatchError(
         `gradient of input ${place} (${dtype}${formatShape(shape)}) along ${name} is ${expected}, finite differences give ${numeric} (${finer} at a finer step)${kink}`,
       );

@@ -91,7 +91,14 @@ function selfAttention(x: Tensor, choice: number): Tensor {
   const heads = permute(reshape(x, [1, rows, 2, half]), [0, 2, 1, 3]);
   const key = reshape(slice(x, 1, half), [1, 1, rows, half]);
   const ids = reshape(pairedRows(rows), [1, rows]);
-  const masks: readonly (Mask | undefined)[] = [undefined, causal(), window(2), segments(ids), and(causal(), not(segments(ids))), or(window(1), segments(ids))];
+  const masks: readonly (Mask | undefined)[] = [
+    undefined,
+    causal(),
+    window(2),
+    segments(ids),
+    and(causal(), not(segments(ids))),
+    or(window(1), segments(ids)),
+  ];
   const mask = masks[choice % masks.length];
   return attention(heads, key, tanh(key), mask ? { mask } : {});
 }
@@ -109,10 +116,19 @@ const isEven = (width: number): boolean => width % 2 === 0;
 const epsilon = 0.1;
 
 type Build = GraphRule['build'];
-const unary = (fn: (x: Tensor) => Tensor): Build => ([a]) => fn(a);
-const binary = (fn: (a: Tensor, b: Tensor) => Tensor): Build => ([a, b]) => fn(a, fitting(a, b));
+const unary =
+  (fn: (x: Tensor) => Tensor): Build =>
+  ([a]) =>
+    fn(a);
+const binary =
+  (fn: (a: Tensor, b: Tensor) => Tensor): Build =>
+  ([a, b]) =>
+    fn(a, fitting(a, b));
 /** A rule that needs an axis; scalars become one row of one element. */
-const onMatrix = (fn: (x: Tensor, choice: number, other: Tensor) => Tensor): Build => ([a, b], choice) => fn(asMatrix(a), choice, b);
+const onMatrix =
+  (fn: (x: Tensor, choice: number, other: Tensor) => Tensor): Build =>
+  ([a, b], choice) =>
+    fn(asMatrix(a), choice, b);
 
 const rules: Readonly<Record<string, Build>> = {
   neg: unary(neg),
@@ -138,10 +154,20 @@ const rules: Readonly<Record<string, Build>> = {
   select: binary((a, b) => select(less(a, b), a, b)),
   swiglu: ([a, b]) => swiglu(a, add(mul(a, 0), tanh(mean(b)))),
   reshape: unary((x) => reshape(x, [x.size])),
-  permute: unary((x) => permute(x, x.shape.map((_, axis) => x.rank - 1 - axis))),
+  permute: unary((x) =>
+    permute(
+      x,
+      x.shape.map((_, axis) => x.rank - 1 - axis),
+    ),
+  ),
   broadcastTo: ([a]) => broadcastTo(a, [2, ...a.shape]),
   slice: onMatrix((x, choice) => slice(x, axisOf(x, choice), Math.floor(x.shape[axisOf(x, choice)]! / 2))),
-  pad: ([a], choice) => pad(a, a.shape.map(() => choice % 2), a.shape.map(() => 1)),
+  pad: ([a], choice) =>
+    pad(
+      a,
+      a.shape.map(() => choice % 2),
+      a.shape.map(() => 1),
+    ),
   concat: onMatrix((x, choice) => concat([x, tanh(x)], axisOf(x, choice))),
   sum: onMatrix((x, choice) => sum(x, axisOf(x, choice), choice > 3)),
   mean: unary((x) => mean(x)),
@@ -149,7 +175,9 @@ const rules: Readonly<Record<string, Build>> = {
   gather: onMatrix((x) => gather(x, pairedRows(x.shape[0]!))),
   scatterAdd: onMatrix((x) => scatterAdd(x, pairedRows(x.shape[0]!), x.shape[0]!)),
   matmul: onMatrix((x, choice) => matmul(tanh(x), tanh(x), choice % 2 ? { transposeA: true } : { transposeB: true })),
-  linear: onMatrix((x, _choice, other) => linear(tanh(x), tanh(x), broadcastTo(reshape(mean(other), [1]), [x.shape[0]!]))),
+  linear: onMatrix((x, _choice, other) =>
+    linear(tanh(x), tanh(x), broadcastTo(reshape(mean(other), [1]), [x.shape[0]!])),
+  ),
   softmax: onMatrix((x) => softmax(x)),
   rmsNorm: onMatrix((x, _choice, other) => rmsNorm(x, vectorFor(x, other), epsilon)),
   layerNorm: onMatrix((x, _choice, other) => layerNorm(x, vectorFor(x, other), vectorFor(x, x), epsilon)),
@@ -165,4 +193,6 @@ export const graphRules: readonly GraphRule[] = Object.entries(rules).map(([name
 const kinked = new Set(['abs', 'maximum', 'minimum', 'select', 'max', 'stopGradient']);
 
 /** The rules whose derivative finite differences can measure anywhere, and the others as `neg`. */
-export const smoothRules: readonly GraphRule[] = graphRules.map((rule) => (kinked.has(rule.name) ? graphRules[0]! : rule));
+export const smoothRules: readonly GraphRule[] = graphRules.map((rule) =>
+  kinked.has(rule.name) ? graphRules[0]! : rule,
+);

@@ -28,8 +28,20 @@ export {
   seededValue,
 } from './arbitrary-values.js';
 export { type HostMask, type MaskSizes, arbitraryMask } from './arbitrary-mask.js';
-export { type BuildOptions, type GraphOptions, type GraphRecipe, arbitraryGraph, buildGraph, graphLoss } from './arbitrary-graph.js';
+export {
+  type BuildOptions,
+  type GraphOptions,
+  type GraphRecipe,
+  arbitraryGraph,
+  buildGraph,
+  graphLoss,
+} from './arbitrary-graph.js';
 export type { CaseOptions, OpCase, OpInvocation } from './op-cases/case.js';
 export { opCases } from './op-cases/index.js';
 export { type GradientCheckOptions, checkGradients } from './check-gradients.js';
-export { type DeviceCheckOptions, type DeviceCheckReport, checkDeviceAgainstReference, compareWithReference } from './check-device.js';
+export {
+  type DeviceCheckOptions,
+  type DeviceCheckReport,
+  checkDeviceAgainstReference,
+  compareWithReference,
+} from './check-device.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   GradientError,
-  Tensor,
+  type Tensor,
   add,
   argmax,
   attention,
@@ -17,7 +17,6 @@ import {
   grad,
   less,
   matmul,
-  mean,
   mul,
   rmsNorm,
   rope,
@@ -92,7 +91,9 @@ describe('grad and valueAndGrad', () => {
 
   it('refuse a function that does not end in a scalar', () => {
     expect(() => grad((x: Tensor) => mul(x, 2))(vector())).toThrow(GradientError);
-    expect(() => grad((x: Tensor) => mul(x, 2))(vector())).toThrow(/grad needs a function to an f32 scalar, it returned f32\[3\]: reduce it with sum or mean/);
+    expect(() => grad((x: Tensor) => mul(x, 2))(vector())).toThrow(
+      /grad needs a function to an f32 scalar, it returned f32\[3\]: reduce it with sum or mean/,
+    );
     expect(() => grad((x: Tensor) => argmax(x))(vector())).toThrow(/it returned i32\[\]/);
   });
 });
@@ -154,7 +155,9 @@ describe('vectorJacobianProduct', () => {
     const [dx, dmiddle] = vectorJacobianProduct([first, second], [x, middle], [full([3], 1), full([3], 1)]);
     expect(await numbers(dmiddle!)).toEqual([5, 10, 15]);
     expect(await numbers(dx!)).toEqual([12, 24, 36]);
-    const [partial] = vectorJacobianProduct([first, second], [x, middle], [full([3], 1), full([3], 1)], { independent: true });
+    const [partial] = vectorJacobianProduct([first, second], [x, middle], [full([3], 1), full([3], 1)], {
+      independent: true,
+    });
     expect(await numbers(partial!)).toEqual([2, 4, 6]);
   });
 
@@ -189,23 +192,62 @@ describe('vectorJacobianProduct', () => {
 
   it('refuses cotangents of another shape', () => {
     const x = vector();
-    expect(() => vectorJacobianProduct([mul(x, x)], [x], [full([], 1)])).toThrow(/output 0 \(f32\[3\]\) needs a cotangent of its shape, got \[\]/);
-    expect(() => vectorJacobianProduct([x, x], [x], [full([3], 1)])).toThrow(/output 1 \(f32\[3\]\) needs a cotangent of its shape, got none/);
+    expect(() => vectorJacobianProduct([mul(x, x)], [x], [full([], 1)])).toThrow(
+      /output 0 \(f32\[3\]\) needs a cotangent of its shape, got \[\]/,
+    );
+    expect(() => vectorJacobianProduct([x, x], [x], [full([3], 1)])).toThrow(
+      /output 1 \(f32\[3\]\) needs a cotangent of its shape, got none/,
+    );
   });
 });
 
 describe('gradients that do not exist', () => {
   const start = tensor(Int32Array.of(0));
   it.each<[string, (x: Tensor) => Tensor, RegExp]>([
-    ['an op without a gradient', (x) => sum(updateSlice(x, full([1], 0), start, 0)), /updateSlice has no gradient: wrap its input in stopGradient/],
-    ['a table that is data', (x) => sum(rope(full([1, 1, 1, 6], 1), gather(x, tensor(new Int32Array([0, 1, 2]), [1, 1, 3])), full([1, 1, 3], 1))), /rope gives no gradient for its input 1 \(f32\[1, 1, 3\]\)/],
+    [
+      'an op without a gradient',
+      (x) => sum(updateSlice(x, full([1], 0), start, 0)),
+      /updateSlice has no gradient: wrap its input in stopGradient/,
+    ],
+    [
+      'a table that is data',
+      (x) =>
+        sum(rope(full([1, 1, 1, 6], 1), gather(x, tensor(new Int32Array([0, 1, 2]), [1, 1, 3])), full([1, 1, 3], 1))),
+      /rope gives no gradient for its input 1 \(f32\[1, 1, 3\]\)/,
+    ],
     [
       'a tensor that a custom gradient closes over',
-      (x) => sum(customGrad((y) => mul(y, x), (_inputs, _output, dy) => [dy])(full([3], 1))),
+      (x) =>
+        sum(
+          customGrad(
+            (y) => mul(y, x),
+            (_inputs, _output, dy) => [dy],
+          )(full([3], 1)),
+        ),
       /call gives no gradient for its input 1 \(f32\[3\]\)/,
     ],
-    ['a custom gradient of too few inputs', (x) => sum(customGrad((a, b) => mul(a!, b!), (_inputs, _output, dy) => [dy])(full([3], 1), x)), /call gives no gradient for its input 1/],
-    ['a custom gradient of another shape', (x) => sum(customGrad((a) => mul(a!, 2), () => [full([2], 1)])(x)), /call: the gradient of input 0 has shape \[2\] instead of \[3\]/],
+    [
+      'a custom gradient of too few inputs',
+      (x) =>
+        sum(
+          customGrad(
+            (a, b) => mul(a!, b!),
+            (_inputs, _output, dy) => [dy],
+          )(full([3], 1), x),
+        ),
+      /call gives no gradient for its input 1/,
+    ],
+    [
+      'a custom gradient of another shape',
+      (x) =>
+        sum(
+          customGrad(
+            (a) => mul(a!, 2),
+            () => [full([2], 1)],
+          )(x),
+        ),
+      /call: the gradient of input 0 has shape \[2\] instead of \[3\]/,
+    ],
   ])('%s throws when the gradient is built', (_what, fn, message) => {
     expect(() => grad(fn)(vector())).toThrow(GradientError);
     expect(() => grad(fn)(vector())).toThrow(message);
@@ -215,7 +257,9 @@ describe('gradients that do not exist', () => {
     const q = full([1, 1, 2, 2], 1);
     const y = attention(q, q, q);
     const [, lse] = y.producer!.outputs;
-    expect(() => vectorJacobianProduct([lse!], [q], [full([1, 1, 2], 1)])).toThrow(/attention: only its first output has a gradient/);
+    expect(() => vectorJacobianProduct([lse!], [q], [full([1, 1, 2], 1)])).toThrow(
+      /attention: only its first output has a gradient/,
+    );
   });
 
   it('stops at comparisons, rounding and argmax by definition', async () => {
@@ -232,69 +276,9 @@ describe('stopGradient', () => {
   });
 
   it('shields ops without a gradient', async () => {
-    const loss = (x: Tensor): Tensor => sum(mul(x, stopGradient(updateSlice(x, full([1], 0), tensor(Int32Array.of(0)), 0))));
+    const loss = (x: Tensor): Tensor =>
+      sum(mul(x, stopGradient(updateSlice(x, full([1], 0), tensor(Int32Array.of(0)), 0))));
     expect(await numbers(grad(loss)(vector()))).toEqual([0, 2, 3]);
-  });
-});
-
-describe('customGrad', () => {
-  const clippedDouble = customGrad(
-    (x) => mul(x!, 2),
-    ([x], y, dy) => [select(less(x!, 2.5), mul(dy, 100), add(dy, mul(y, 0)))],
-  );
-
-  it('computes the forward and takes the given gradient', async () => {
-    const [value, gradient] = valueAndGrad((x: Tensor) => sum(clippedDouble(mul(x, 1))))(vector());
-    expect(await value.item(device)).toBe(12);
-    expect(await numbers(gradient)).toEqual([100, 100, 1]);
-  });
-
-  it('takes several inputs, captured data and nesting', async () => {
-    const offset = tensor([5, 5, 5]);
-    const outer = customGrad(
-      (a, b) => add(clippedDouble(a!), add(b!, offset)),
-      (_inputs, _output, dy) => [mul(dy, 7), mul(dy, 8)],
-    );
-    const gradients = grad(({ a, b }: { a: Tensor; b: Tensor }) => sum(outer(a, b)))({ a: vector(), b: vector() });
-    expect(await numbers(gradients.a)).toEqual([7, 7, 7]);
-    expect(await numbers(gradients.b)).toEqual([8, 8, 8]);
-    expect(await numbers(outer(vector(), vector()))).toEqual([8, 11, 14]);
-  });
-});
-
-describe('checkpoint', () => {
-  const body = (w: Tensor) => (x: Tensor) => mul(exp(mul(x, w)), tanh(x));
-
-  it('gives the same value and gradients, also of tensors it closes over', async () => {
-    const loss = (wrap: boolean) => (p: { x: Tensor; w: Tensor }) => {
-      const fn = body(p.w);
-      return mean(wrap ? checkpoint((x) => fn(x!))(p.x) : fn(p.x));
-    };
-    const point = () => ({ x: vector(), w: tensor(Float64Array.of(0.3, 0.2, 0.1)) });
-    const [plain, wrapped] = [valueAndGrad(loss(false))(point()), valueAndGrad(loss(true))(point())];
-    expect(await wrapped[0].item(device)).toBe(await plain[0].item(device));
-    expect(await numbers(wrapped[1].x)).toEqual(await numbers(plain[1].x));
-    expect(await numbers(wrapped[1].w)).toEqual(await numbers(plain[1].w));
-  });
-
-  it('computes its body again on the way back, and keeps fewer values alive', async () => {
-    const { compile } = await import('../../src/index.js');
-    const deep = (x: Tensor): Tensor => Array.from({ length: 10 }).reduce<Tensor>((y) => tanh(mul(sin(y), 1.1)), x);
-    const network = (wrap: boolean) => grad((x: Tensor) => sum(Array.from({ length: 6 }).reduce<Tensor>((y) => (wrap ? checkpoint((z) => deep(z!))(y) : deep(y)), x)));
-    const x = full([1000], 0.5);
-    const [plain, wrapped] = [false, true].map((wrap) => compile(network(wrap), { device }));
-    const count = (plan: { steps: readonly { op: { name: string } }[] }): number => plan.steps.filter(({ op }) => op.name === 'tanh').length;
-    expect(count(plain!.plan(x))).toBe(60);
-    expect(count(wrapped!.plan(x))).toBe(110); // the last block's own forward is not asked for
-    expect(wrapped!.plan(x).arena.byteLength).toBeLessThan(plain!.plan(x).arena.byteLength / 2);
-    expect(await numbers(await wrapped!(x))).toEqual(await numbers(await plain!(x)));
-  });
-
-  it('passes a result that is its input, or does not depend on it', async () => {
-    expect(await numbers(checkpoint((x) => x!)(vector()))).toEqual([1, 2, 3]);
-    const other = vector();
-    const gradients = grad(({ x }: { x: Tensor }) => sum(mul(checkpoint(() => mul(other, 2))(x), x)))({ x: vector() });
-    expect(await numbers(gradients.x)).toEqual([2, 4, 6]);
   });
 });
 

@@ -23,7 +23,16 @@ import {
   tensor,
   vectorJacobianProduct,
 } from '../../src/index.js';
-import { type HostMask, type HostTensor, arbitraryMask, arbitrarySeed, assertClose, readBack, seededValue, toTensor } from '../../src/testing/index.js';
+import {
+  type HostMask,
+  type HostTensor,
+  arbitraryMask,
+  arbitrarySeed,
+  assertClose,
+  readBack,
+  seededValue,
+  toTensor,
+} from '../../src/testing/index.js';
 
 interface Example {
   readonly q: HostTensor;
@@ -51,8 +60,13 @@ const examples: fc.Arbitrary<Example> = fc
 function denseOf({ q, k, masking: { expression, operands } }: Example): HostTensor {
   const [batch, queries, keys] = [q.shape[0]!, q.shape[2]!, k.shape[2]!];
   const allow = maskPredicate(expression, operands);
-  const cell = (at: number): number => Number(allow(Math.floor(at / (queries * keys)), Math.floor(at / keys) % queries, at % keys));
-  return { shape: [batch, queries, keys], dtype: 'bool', data: Uint8Array.from({ length: batch * queries * keys }, (_, at) => cell(at)) };
+  const cell = (at: number): number =>
+    Number(allow(Math.floor(at / (queries * keys)), Math.floor(at / keys) % queries, at % keys));
+  return {
+    shape: [batch, queries, keys],
+    dtype: 'bool',
+    data: Uint8Array.from({ length: batch * queries * keys }, (_, at) => cell(at)),
+  };
 }
 
 /** The textbook formula: e^score where allowed and 0 elsewhere, over the sum of the row; rows without a key are 0. */
@@ -60,7 +74,10 @@ function denseAttention(q: Tensor, k: Tensor, v: Tensor, allow: Tensor): Tensor 
   const [batch, heads, queries, width] = q.shape as [number, number, number, number];
   const [, keyHeads, keys] = k.shape as [number, number, number, number];
   const spread = (x: Tensor): Tensor =>
-    reshape(broadcastTo(reshape(x, [batch, keyHeads, 1, keys, width]), [batch, keyHeads, heads / keyHeads, keys, width]), [batch, heads, keys, width]);
+    reshape(
+      broadcastTo(reshape(x, [batch, keyHeads, 1, keys, width]), [batch, keyHeads, heads / keyHeads, keys, width]),
+      [batch, heads, keys, width],
+    );
   const scores = mul(matmul(q, spread(k), { transposeB: true }), 1 / Math.sqrt(width));
   const weights = select(reshape(allow, [batch, 1, queries, keys]), exp(scores), 0);
   const total = sum(weights, -1, true);
@@ -77,7 +94,11 @@ function viaExpression({ q, k, v, dy, masking }: Example, decomposeFused: boolea
   });
 }
 
-async function outputsOf(decomposeFused: boolean, operands: readonly HostTensor[], forward: (q: Tensor, k: Tensor, v: Tensor, ...rest: Tensor[]) => Tensor): Promise<HostTensor[]> {
+async function outputsOf(
+  decomposeFused: boolean,
+  operands: readonly HostTensor[],
+  forward: (q: Tensor, k: Tensor, v: Tensor, ...rest: Tensor[]) => Tensor,
+): Promise<HostTensor[]> {
   const run = compile(
     (given: readonly Tensor[]) => {
       const [q, k, v, dy, ...rest] = given as [Tensor, Tensor, Tensor, Tensor, ...Tensor[]];
@@ -92,37 +113,48 @@ async function outputsOf(decomposeFused: boolean, operands: readonly HostTensor[
 const names = ['y', 'dq', 'dk', 'dv'];
 
 describe('attention with a mask expression', () => {
-  it.each([false, true])('equals attention with a dense mask, forward and backward (decomposed: %s)', async (decomposeFused) => {
-    await fc.assert(
-      fc.asyncProperty(examples, async (example) => {
-        const { q, k, v, dy } = example;
-        const expected = await outputsOf(true, [q, k, v, dy, denseOf(example)], (queries, keys, values, _dy, allow) => denseAttention(queries, keys, values, allow!));
-        const actual = await viaExpression(example, decomposeFused);
-        expected.forEach((value, i) => assertClose(actual[i]!, value, names[i]!, { absolute: 1e-12, relative: 1e-9 }));
-      }),
-      { numRuns: 150 },
-    );
-  });
+  it.each([false, true])(
+    'equals attention with a dense mask, forward and backward (decomposed: %s)',
+    async (decomposeFused) => {
+      await fc.assert(
+        fc.asyncProperty(examples, async (example) => {
+          const { q, k, v, dy } = example;
+          const expected = await outputsOf(true, [q, k, v, dy, denseOf(example)], (queries, keys, values, _dy, allow) =>
+            denseAttention(queries, keys, values, allow!),
+          );
+          const actual = await viaExpression(example, decomposeFused);
+          expected.forEach((value, i) =>
+            assertClose(actual[i]!, value, names[i]!, { absolute: 1e-12, relative: 1e-9 }),
+          );
+        }),
+        { numRuns: 150 },
+      );
+    },
+  );
 
-  it.each([false, true])('gives 0 and no gradient to a query that sees nothing (decomposed: %s)', async (decomposeFused) => {
-    await fc.assert(
-      fc.asyncProperty(examples, async (example) => {
-        const [batch, heads, queries, width] = example.q.shape as [number, number, number, number];
-        const allow = denseOf(example).data;
-        const keys = example.k.shape[2]!;
-        const [y, dq] = await viaExpression(example, decomposeFused);
-        for (let row = 0; row < batch * queries; row++) {
-          if (allow.subarray(row * keys, (row + 1) * keys).some((cell: number) => cell === 1)) continue;
-          const [b, query] = [Math.floor(row / queries), row % queries];
-          for (let head = 0; head < heads; head++) {
-            const at = ((b * heads + head) * queries + query) * width;
-            for (const value of [y!, dq!]) expect([...value.data.subarray(at, at + width)].every((number) => number === 0)).toBe(true);
+  it.each([false, true])(
+    'gives 0 and no gradient to a query that sees nothing (decomposed: %s)',
+    async (decomposeFused) => {
+      await fc.assert(
+        fc.asyncProperty(examples, async (example) => {
+          const [batch, heads, queries, width] = example.q.shape as [number, number, number, number];
+          const allow = denseOf(example).data;
+          const keys = example.k.shape[2]!;
+          const [y, dq] = await viaExpression(example, decomposeFused);
+          for (let row = 0; row < batch * queries; row++) {
+            if (allow.subarray(row * keys, (row + 1) * keys).some((cell: number) => cell === 1)) continue;
+            const [b, query] = [Math.floor(row / queries), row % queries];
+            for (let head = 0; head < heads; head++) {
+              const at = ((b * heads + head) * queries + query) * width;
+              for (const value of [y!, dq!])
+                expect([...value.data.subarray(at, at + width)].every((number) => number === 0)).toBe(true);
+            }
           }
-        }
-      }),
-      { numRuns: 100 },
-    );
-  });
+        }),
+        { numRuns: 100 },
+      );
+    },
+  );
 
   it('hides everything from everyone without a NaN, also from keys and values', async () => {
     const nothing: HostMask = { expression: { kind: 'or', parts: [] }, operands: [] };
@@ -136,7 +168,10 @@ describe('attention with a mask expression', () => {
 
   it('keeps the gradient of masked keys and values at exactly 0', async () => {
     const [q, k] = [seededValue([1, 2, 3, 2], 'f32', 'ordinary', 1), seededValue([1, 2, 5, 2], 'f32', 'ordinary', 2)];
-    const masking: HostMask = { expression: { kind: 'prefix', length: 0 }, operands: [{ shape: [1], dtype: 'i32', data: Int32Array.of(3) }] };
+    const masking: HostMask = {
+      expression: { kind: 'prefix', length: 0 },
+      operands: [{ shape: [1], dtype: 'i32', data: Int32Array.of(3) }],
+    };
     const [, , dk, dv] = await viaExpression({ q, k, v: k, dy: q, masking }, false);
     for (const gradient of [dk!, dv!]) {
       const hidden = [...gradient.data].filter((_, at) => Math.floor(at / 2) % 5 >= 3);
@@ -147,7 +182,10 @@ describe('attention with a mask expression', () => {
   it('stays finite for scores far beyond the range of e^x', async () => {
     const big = { ...seededValue([1, 1, 3, 2], 'f32', 'ordinary', 1) };
     const huge: HostTensor = { ...big, data: Float32Array.from(big.data, (x) => x * 1e4) };
-    for (const value of await viaExpression({ q: huge, k: huge, v: big, dy: big, masking: { expression: { kind: 'causal', offset: null }, operands: [] } }, false)) {
+    for (const value of await viaExpression(
+      { q: huge, k: huge, v: big, dy: big, masking: { expression: { kind: 'causal', offset: null }, operands: [] } },
+      false,
+    )) {
       expect(value.data.every((number: number) => Number.isFinite(number))).toBe(true);
     }
   });
@@ -157,7 +195,8 @@ describe('attention weights', () => {
   it('are rows of probabilities that give attention when they weigh the values', async () => {
     const device = createReferenceDevice({ precision: 'f64' });
     const value = (seed: number, heads: number) => seededValue([2, heads, 4, 3], 'f32', 'ordinary', seed);
-    const bottleneck = () => mask.and(mask.causal(), mask.not(mask.segments(tensor(Int32Array.of(0, 1, 0, 1), [1, 4]))));
+    const bottleneck = () =>
+      mask.and(mask.causal(), mask.not(mask.segments(tensor(Int32Array.of(0, 1, 0, 1), [1, 4]))));
     const [q, k, v] = [value(1, 4), value(2, 2), value(3, 2)];
     const weights = await readBack(attentionWeights(toTensor(q), toTensor(k), { mask: bottleneck() }), device);
     const spread = broadcastTo(reshape(toTensor(v), [2, 2, 1, 4, 3]), [2, 2, 2, 4, 3]);
@@ -176,6 +215,7 @@ describe('one tensor in several places', () => {
       outputsOf(decomposeFused, [x, x, x, x], (q, k, v) => (same ? attention(q, q, q) : attention(q, k, v)));
     const [, dq, dk, dv] = await run(false, false);
     const total = { ...dq!, data: Float64Array.from(dq!.data, (value, i) => value + dk!.data[i]! + dv!.data[i]!) };
-    for (const decomposeFused of [false, true]) assertClose((await run(decomposeFused, true))[1]!, total, 'dx', { absolute: 1e-12 });
+    for (const decomposeFused of [false, true])
+      assertClose((await run(decomposeFused, true))[1]!, total, 'dx', { absolute: 1e-12 });
   });
 });

@@ -1,8 +1,27 @@
 /** Every fused op's loops against its decomposition, forward and backward. */
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
-import { type Op, type Tensor, apply, compile, createReferenceDevice, opTable, vectorJacobianProduct } from '../../src/index.js';
-import { type HostTensor, type OpInvocation, type Tolerance, assertClose, opCases, readBack, runReference, seededValue, toTensor, widen } from '../../src/testing/index.js';
+import {
+  type Op,
+  type Tensor,
+  apply,
+  compile,
+  createReferenceDevice,
+  opTable,
+  vectorJacobianProduct,
+} from '../../src/index.js';
+import {
+  type HostTensor,
+  type OpInvocation,
+  type Tolerance,
+  assertClose,
+  opCases,
+  readBack,
+  runReference,
+  seededValue,
+  toTensor,
+  widen,
+} from '../../src/testing/index.js';
 
 const fused = [...opTable.values()].filter((op) => op.decompose);
 const engine = (decomposeFused: boolean) => createReferenceDevice({ precision: 'f64', decomposeFused });
@@ -15,7 +34,14 @@ function refine(op: Op, { inputs, attributes }: OpInvocation): OpInvocation {
   if (!op.name.endsWith('Backward')) return { inputs, attributes };
   const { forward, inputCount } = attributes as { readonly forward: object; readonly inputCount: number };
   const own = inputs.slice(0, inputCount).map(widen);
-  return { inputs: [...own, ...runReference(opTable.get(op.name.replace('Backward', ''))!, own, forward, 'f64'), inputs.at(-1)!], attributes };
+  return {
+    inputs: [
+      ...own,
+      ...runReference(opTable.get(op.name.replace('Backward', ''))!, own, forward, 'f64'),
+      inputs.at(-1)!,
+    ],
+    attributes,
+  };
 }
 
 async function outputsOn(decomposeFused: boolean, op: Op, { inputs, attributes }: OpInvocation): Promise<HostTensor[]> {
@@ -23,7 +49,11 @@ async function outputsOn(decomposeFused: boolean, op: Op, { inputs, attributes }
   return Promise.all((await run(inputs.map(toTensor))).map((output) => readBack(output)));
 }
 
-async function gradientsOn(decomposeFused: boolean, op: Op, { inputs, attributes }: OpInvocation): Promise<HostTensor[]> {
+async function gradientsOn(
+  decomposeFused: boolean,
+  op: Op,
+  { inputs, attributes }: OpInvocation,
+): Promise<HostTensor[]> {
   const given = { inputs, attributes };
   const { differentiable, differentiableOutputs } = opCases[op.name]!;
   const run = compile(
@@ -31,7 +61,11 @@ async function gradientsOn(decomposeFused: boolean, op: Op, { inputs, attributes
       const outputs = apply(op, operands, attributes);
       const chosen = differentiableOutputs ? differentiableOutputs.map((place) => outputs[place]!) : outputs;
       const cotangents = chosen.map(({ shape }, i) => toTensor(seededValue(shape, 'f32', 'ordinary', i)));
-      return vectorJacobianProduct(chosen, differentiable(given).map((place) => operands[place]!), cotangents);
+      return vectorJacobianProduct(
+        chosen,
+        differentiable(given).map((place) => operands[place]!),
+        cotangents,
+      );
     },
     { device: engine(decomposeFused) },
   );

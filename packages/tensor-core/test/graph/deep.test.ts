@@ -1,5 +1,17 @@
 import { expect, it } from 'vitest';
-import { type Tensor, add, checkpoint, compile, createReferenceDevice, full, grad, mul, rmsNorm, sum, tensor } from '../../src/index.js';
+import {
+  type Tensor,
+  add,
+  checkpoint,
+  compile,
+  createReferenceDevice,
+  full,
+  grad,
+  mul,
+  rmsNorm,
+  sum,
+  tensor,
+} from '../../src/index.js';
 
 const device = createReferenceDevice();
 const chain = (length: number, step: (x: Tensor) => Tensor, start: Tensor): Tensor => {
@@ -11,7 +23,10 @@ const chain = (length: number, step: (x: Tensor) => Tensor, start: Tensor): Tens
 it('a chain of 20,000 ops is built, differentiated, compiled and run without recursion', async () => {
   const start = tensor([0]);
   expect(await chain(20_000, (x) => add(x, 1), start).item(device)).toBe(20_000);
-  const run = compile(grad((x: Tensor) => sum(chain(20_000, (y) => mul(y, 1), x))), { device });
+  const run = compile(
+    grad((x: Tensor) => sum(chain(20_000, (y) => mul(y, 1), x))),
+    { device },
+  );
   expect(await (await run(tensor([3]))).item()).toBe(1);
 });
 
@@ -24,6 +39,9 @@ it('a deep graph of fused ops decomposes in time that grows with its length', as
 });
 
 it('nested checkpoints inline', async () => {
-  const nest = (depth: number) => (x: Tensor): Tensor => (depth === 0 ? mul(x, x) : checkpoint(nest(depth - 1))(mul(x, 1)));
+  const nest =
+    (depth: number) =>
+    (x: Tensor): Tensor =>
+      depth === 0 ? mul(x, x) : checkpoint(nest(depth - 1))(mul(x, 1));
   expect(await grad((x: Tensor) => sum(nest(6)(x)))(tensor([3])).item(device)).toBe(6);
 });

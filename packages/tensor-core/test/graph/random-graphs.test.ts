@@ -4,8 +4,28 @@
  */
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
-import { type Device, type Tensor, compile, createReferenceDevice, evaluate, vectorJacobianProduct, full } from '../../src/index.js';
-import { type GraphRecipe, type HostTensor, type Tolerance, arbitraryGraph, assertClose, buildGraph, checkGradients, exact, graphLoss, readBack, toTensor } from '../../src/testing/index.js';
+import {
+  type Device,
+  type Tensor,
+  compile,
+  createReferenceDevice,
+  evaluate,
+  vectorJacobianProduct,
+  full,
+} from '../../src/index.js';
+import {
+  type GraphRecipe,
+  type HostTensor,
+  type Tolerance,
+  arbitraryGraph,
+  assertClose,
+  buildGraph,
+  checkGradients,
+  exact,
+  graphLoss,
+  readBack,
+  toTensor,
+} from '../../src/testing/index.js';
 
 const engine = (decomposeFused = false): Device => createReferenceDevice({ precision: 'f64', decomposeFused });
 
@@ -23,7 +43,10 @@ function everything(recipe: GraphRecipe, inputs: readonly Tensor[], checkpoints 
 
 const hosts = (values: readonly Tensor[]): Promise<HostTensor[]> => Promise.all(values.map((value) => readBack(value)));
 
-async function evaluated(recipe: GraphRecipe, { device = engine(), checkpoints = true }: Way = {}): Promise<HostTensor[]> {
+async function evaluated(
+  recipe: GraphRecipe,
+  { device = engine(), checkpoints = true }: Way = {},
+): Promise<HostTensor[]> {
   const values = everything(recipe, recipe.inputs.map(toTensor), checkpoints);
   return hosts(await evaluate(values, { device }));
 }
@@ -86,7 +109,9 @@ describe('random graphs', () => {
   it('gradients agree with finite differences', async () => {
     await fc.assert(
       fc.asyncProperty(arbitraryGraph({ maxSteps: 5 }), async (recipe) => {
-        await checkGradients((...inputs) => graphLoss(buildGraph(recipe, inputs, { smooth: true })), recipe.inputs, { samples: 3 });
+        await checkGradients((...inputs) => graphLoss(buildGraph(recipe, inputs, { smooth: true })), recipe.inputs, {
+          samples: 3,
+        });
       }),
       { numRuns: 100 },
     );

@@ -1,5 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { Tensor, add, createReferenceDevice, evaluate, exp, flatten, full, mapTree, mul, sub, tensor, unflatten } from '../../src/index.js';
+import {
+  type Tensor,
+  add,
+  createReferenceDevice,
+  evaluate,
+  exp,
+  flatten,
+  full,
+  mapTree,
+  mul,
+  sub,
+  tensor,
+  unflatten,
+} from '../../src/index.js';
 import { inline, trace } from '../../src/graph/call.js';
 import { topologicalOrder } from '../../src/graph/visit.js';
 import { treeSignature } from '../../src/tree.js';
@@ -26,7 +39,20 @@ describe('trees', () => {
 
   it('sign their structure, specs and static values, not their tensors', () => {
     expect(treeSignature([a, 1])).toBe(treeSignature([full([1], 9), 1]));
-    const different = [[a], [b], [tensor(Int32Array.of(1))], { a }, { b: a }, [a, a], [[a]], [a, 1], [a, '1'], [a, true], [a, null], [a, undefined]];
+    const different = [
+      [a],
+      [b],
+      [tensor(Int32Array.of(1))],
+      { a },
+      { b: a },
+      [a, a],
+      [[a]],
+      [a, 1],
+      [a, '1'],
+      [a, true],
+      [a, null],
+      [a, undefined],
+    ];
     expect(new Set(different.map(treeSignature)).size).toBe(different.length);
     expect(() => treeSignature([{ seeds: new Float32Array(2) }])).toThrow(/argument\[0\]\.seeds is a Float32Array/);
     expect(() => treeSignature([new Map()])).toThrow(/is a Map/);

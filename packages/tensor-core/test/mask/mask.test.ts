@@ -16,7 +16,11 @@ import { type HostMask, arbitraryMask, readBack, toTensor } from '../../src/test
 
 const device = createReferenceDevice();
 
-const sizes = fc.record({ batch: fc.integer({ min: 1, max: 3 }), queries: fc.integer({ min: 0, max: 5 }), keys: fc.integer({ min: 0, max: 5 }) });
+const sizes = fc.record({
+  batch: fc.integer({ min: 1, max: 3 }),
+  queries: fc.integer({ min: 0, max: 5 }),
+  keys: fc.integer({ min: 0, max: 5 }),
+});
 
 /** Allowed pairs of one batch entry as rows of 0 and 1. */
 async function picture(chosen: Mask, queries: number, keys: number): Promise<string[]> {
@@ -32,9 +36,15 @@ describe('mask expressions', () => {
     await fc.assert(
       fc.asyncProperty(
         sizes.chain((chosen) => fc.tuple(fc.constant(chosen), arbitraryMask(chosen))),
-        async ([{ batch, queries, keys }, { expression, operands }]: [{ batch: number; queries: number; keys: number }, HostMask]) => {
+        async ([{ batch, queries, keys }, { expression, operands }]: [
+          { batch: number; queries: number; keys: number },
+          HostMask,
+        ]) => {
           const allow = maskPredicate(expression, operands);
-          const { shape, data, dtype } = await readBack(maskTensor(expression, operands.map(toTensor), queries, keys), device);
+          const { shape, data, dtype } = await readBack(
+            maskTensor(expression, operands.map(toTensor), queries, keys),
+            device,
+          );
           expect([dtype, shape[1], shape[2]]).toEqual(['bool', queries, keys]);
           expect([1, batch]).toContain(shape[0]);
           for (let b = 0; b < batch; b++) {
@@ -57,7 +67,19 @@ describe('mask expressions', () => {
     ['window', () => mask.window(2), ['1100', '1110', '0111']],
     ['prefix', () => mask.prefix(tensor(Int32Array.of(2))), ['1100', '1100', '1100']],
     ['segments', () => mask.segments(ids(0, 0, 7), ids(0, 0, 7, 7)), ['1100', '1100', '0011']],
-    ['roles', () => mask.roles(ids(0, 1, 1), [[true, false], [false, true]], ids(0, 1, 0, 1)), ['1010', '0101', '0101']],
+    [
+      'roles',
+      () =>
+        mask.roles(
+          ids(0, 1, 1),
+          [
+            [true, false],
+            [false, true],
+          ],
+          ids(0, 1, 0, 1),
+        ),
+      ['1010', '0101', '0101'],
+    ],
     ['not', () => mask.not(mask.causal()), ['0111', '0011', '0001']],
     ['and of nothing', () => mask.and(), ['1111', '1111', '1111']],
     ['or of nothing', () => mask.or(), ['0000', '0000', '0000']],
@@ -73,7 +95,12 @@ describe('mask expressions', () => {
       [true, true, true],
       [false, true, true],
     ];
-    expect(await picture(mask.and(mask.causal(), mask.roles(roles, table)), 4, 4)).toEqual(['1000', '1100', '1110', '0011']);
+    expect(await picture(mask.and(mask.causal(), mask.roles(roles, table)), 4, 4)).toEqual([
+      '1000',
+      '1100',
+      '1110',
+      '0011',
+    ]);
   });
 
   it('keeps one operand where one tensor stands in several leaves', () => {
@@ -94,12 +121,36 @@ describe('masks that do not fit', () => {
   const q = full([2, 1, 3, 2], 0);
   const masked = (chosen: Mask) => () => attention(q, q, q, { mask: chosen });
   it.each<[string, () => unknown, RegExp]>([
-    ['ids of another length', masked(mask.segments(ids(0, 1))), /mask segments: query is i32\[1, 2\], it must be i32\[2 or 1, 3\]/],
-    ['ids that are no integers', masked(mask.segments(full([1, 3], 0))), /mask segments: query is f32\[1, 3\], it must be i32\[2 or 1, 3\]/],
-    ['another batch', masked(mask.prefix(tensor(Int32Array.of(1, 2, 3)))), /mask prefix: length is i32\[3\], it must be i32\[2 or 1\]/],
-    ['a dense mask of numbers', masked(mask.dense(full([1, 3, 3], 1))), /mask dense: allow is f32\[1, 3, 3\], it must be bool\[2 or 1, 3, 3\]/],
-    ['an offset that is no integer', masked(mask.causal(full([1], 0))), /mask causal: offset is f32\[1\], it must be i32\[1\]/],
-    ['a table that is no rectangle', masked(mask.roles(ids(0, 0, 0), [[true], [true, false]])), /mask roles: the table has rows of 1, 2 cells/],
+    [
+      'ids of another length',
+      masked(mask.segments(ids(0, 1))),
+      /mask segments: query is i32\[1, 2\], it must be i32\[2 or 1, 3\]/,
+    ],
+    [
+      'ids that are no integers',
+      masked(mask.segments(full([1, 3], 0))),
+      /mask segments: query is f32\[1, 3\], it must be i32\[2 or 1, 3\]/,
+    ],
+    [
+      'another batch',
+      masked(mask.prefix(tensor(Int32Array.of(1, 2, 3)))),
+      /mask prefix: length is i32\[3\], it must be i32\[2 or 1\]/,
+    ],
+    [
+      'a dense mask of numbers',
+      masked(mask.dense(full([1, 3, 3], 1))),
+      /mask dense: allow is f32\[1, 3, 3\], it must be bool\[2 or 1, 3, 3\]/,
+    ],
+    [
+      'an offset that is no integer',
+      masked(mask.causal(full([1], 0))),
+      /mask causal: offset is f32\[1\], it must be i32\[1\]/,
+    ],
+    [
+      'a table that is no rectangle',
+      masked(mask.roles(ids(0, 0, 0), [[true], [true, false]])),
+      /mask roles: the table has rows of 1, 2 cells/,
+    ],
     ['an empty table', masked(mask.roles(ids(0, 0, 0), [])), /mask roles: the table has rows of no cells/],
     ['a fractional window', masked(mask.window(1.5)), /mask window: size 1\.5 is not a whole number/],
     ['a leaf inside not', masked(mask.not(mask.and(mask.segments(ids(0))))), /mask segments: query is i32\[1, 1\]/],
@@ -110,6 +161,8 @@ describe('masks that do not fit', () => {
 
   it('a role outside the table is an error when it runs', async () => {
     const chosen = mask.roles(ids(0, 2, 0), [[true, false]]);
-    await expect(attention(q, q, q, { mask: chosen }).data(device)).rejects.toThrow(/mask roles: the table has no cell for query role 0 and key role 2/);
+    await expect(attention(q, q, q, { mask: chosen }).data(device)).rejects.toThrow(
+      /mask roles: the table has no cell for query role 0 and key role 2/,
+    );
   });
 });

@@ -16,6 +16,7 @@ import {
   mul,
   softmaxCrossEntropy,
   tensor,
+  updateSlice,
   valueAndGrad,
 } from '../../src/index.js';
 import { seededValue, toTensor } from '../../src/testing/index.js';
@@ -32,8 +33,10 @@ interface TrainingState {
   readonly loss: Tensor;
 }
 
-const network = ({ first, second, bias }: Parameters, x: Tensor): Tensor => linear(gelu(linear(x, first)), second, bias);
-const lossOf = (parameters: Parameters, x: Tensor, labels: Tensor): Tensor => mean(softmaxCrossEntropy(network(parameters, x), labels));
+const network = ({ first, second, bias }: Parameters, x: Tensor): Tensor =>
+  linear(gelu(linear(x, first)), second, bias);
+const lossOf = (parameters: Parameters, x: Tensor, labels: Tensor): Tensor =>
+  mean(softmaxCrossEntropy(network(parameters, x), labels));
 
 function step({ parameters, optimiser }: TrainingState, x: Tensor, labels: Tensor, rates: Tensor): TrainingState {
   const [loss, gradients] = valueAndGrad(lossOf)(parameters, x, labels);
@@ -51,7 +54,10 @@ const labels = Int32Array.from({ length: 8 }, (_, row) => {
 
 function initial(): TrainingState {
   const scaled = (shape: readonly number[], seed: number): Tensor =>
-    tensor(seededValue(shape, 'f32', 'ordinary', seed).data.map((value) => value * 0.3), shape);
+    tensor(
+      seededValue(shape, 'f32', 'ordinary', seed).data.map((value) => value * 0.3),
+      shape,
+    );
   const parameters = { first: scaled([16, 6], 2), second: scaled([3, 16], 3), bias: tensor(new Float32Array(3)) };
   return { parameters, optimiser: adamwInit(parameters), loss: tensor(0) };
 }
@@ -81,7 +87,12 @@ describe('a training step with donated state and batches', () => {
   });
 
   it('takes over the buffers of parameters and moments, so that nothing new is allocated', () => {
-    const plan = compile(step, { device: createReferenceDevice(), donate: [0] }).plan(initial(), toTensor(inputs), tensor(labels.slice()), adamwRates(1, 0.1));
+    const plan = compile(step, { device: createReferenceDevice(), donate: [0] }).plan(
+      initial(),
+      toTensor(inputs),
+      tensor(labels.slice()),
+      adamwRates(1, 0.1),
+    );
     expect(plan.outputBytes).toBe(0);
     expect(plan.donations).toHaveLength(10);
   });
@@ -100,7 +111,8 @@ describe('a training step with donated state and batches', () => {
     const device = createReferenceDevice({ precision: 'f64' });
     const train = compile(step, { device, donate: [0] });
     let state = initial();
-    for (let i = 1; i <= 5; i++) state = await train(state, toTensor(inputs), tensor(labels.slice()), adamwRates(i, 0.02));
+    for (let i = 1; i <= 5; i++)
+      state = await train(state, toTensor(inputs), tensor(labels.slice()), adamwRates(i, 0.02));
     const compiled = [...(await state.parameters.second.data())];
     expect(compiled).toEqual(runs[0]);
     compiled.forEach((value, i) => expect(value).toBeCloseTo(runs[1]![i]!, 10));
@@ -120,13 +132,17 @@ describe('memory()', () => {
     expect(device.memory().rootBytes).toBe(4);
     expect(await result.item()).toBe(0);
     expect(device.memory().peakBytes).toBeGreaterThanOrEqual(800);
-    expect(device.memory().arenaBytes).toBe(swallow.plan(tensor(new Float32Array(100)), tensor(new Float32Array(100))).arena.byteLength);
+    expect(device.memory().arenaBytes).toBe(
+      swallow.plan(tensor(new Float32Array(100)), tensor(new Float32Array(100))).arena.byteLength,
+    );
   });
 
   it('keeps a cache of fixed capacity flat while it fills', async () => {
-    const { updateSlice } = await import('../../src/index.js');
     const device = createReferenceDevice();
-    const append = compile((cache: Tensor, row: Tensor, position: Tensor) => updateSlice(cache, row, position, 0), { device, donate: [0, 1, 2] });
+    const append = compile((cache: Tensor, row: Tensor, position: Tensor) => updateSlice(cache, row, position, 0), {
+      device,
+      donate: [0, 1, 2],
+    });
     let cache: Tensor = tensor(new Float32Array(32 * 4), [32, 4]);
     for (let position = 0; position < 32; position++) {
       cache = await append(cache, tensor(new Float32Array(4).fill(position), [1, 4]), tensor(Int32Array.of(position)));

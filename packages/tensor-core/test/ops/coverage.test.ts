@@ -18,7 +18,10 @@ describe('the table of op cases', () => {
   it.each(Object.keys(opCases))('%s: makes applications that infer accepts, the same for the same seed', (name) => {
     for (const values of ['ordinary', 'extreme', 'smooth'] as const) {
       const arbitrary = opCases[name]!.invocations({ values, maxLength: 4 });
-      const [first, again] = [fc.sample(arbitrary, { numRuns: 10, seed: 7 }), fc.sample(arbitrary, { numRuns: 10, seed: 7 })];
+      const [first, again] = [
+        fc.sample(arbitrary, { numRuns: 10, seed: 7 }),
+        fc.sample(arbitrary, { numRuns: 10, seed: 7 }),
+      ];
       expect(again).toEqual(first);
       for (const { inputs, attributes } of first) {
         for (const { shape, dtype } of opTable.get(name)!.infer(inputs, attributes)) {

@@ -51,7 +51,10 @@ import {
 const of = (shape: readonly number[], dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
 
 const cases: Readonly<Record<string, readonly [build: () => unknown, message: RegExp]>> = {
-  'shapes that do not broadcast': [() => add(of([2, 3]), of([4])), /add: shapes \[2, 3\] and \[4\] do not broadcast \(3 against 4\)/],
+  'shapes that do not broadcast': [
+    () => add(of([2, 3]), of([4])),
+    /add: shapes \[2, 3\] and \[4\] do not broadcast \(3 against 4\)/,
+  ],
   'two dtypes': [() => mul(of([2]), of([2], 'i32')), /mul does not take f32\[2\] with i32\[2\]/],
   'arithmetic on bool': [() => add(of([2], 'bool'), of([2], 'bool')), /add does not take bool/],
   'arithmetic on half bits': [() => add(of([2], 'f16'), of([2], 'f16')), /add does not take f16\[2\]/],
@@ -63,7 +66,10 @@ const cases: Readonly<Record<string, readonly [build: () => unknown, message: Re
   'logic on numbers': [() => logicalAnd(of([2]), of([2])), /logicalAnd does not take f32\[2\] with f32\[2\]/],
   'not of numbers': [() => logicalNot(of([2], 'i32')), /logicalNot does not take i32/],
   'a condition that is no bool': [() => select(of([2]), of([2]), of([2])), /select needs a bool condition, got f32/],
-  'branches of two dtypes': [() => select(of([2], 'bool'), of([2]), of([2], 'i32')), /select needs branches of one dtype, got f32 and i32/],
+  'branches of two dtypes': [
+    () => select(of([2], 'bool'), of([2]), of([2], 'i32')),
+    /select needs branches of one dtype, got f32 and i32/,
+  ],
   'a fraction next to integers': [() => add(arange(3), 1.5), /1\.5 is no i32/],
   'infinity next to integers': [() => select(of([3], 'bool'), arange(3), -Infinity), /-Infinity is no i32/],
   'a number that is no bool': [() => full([2], 2, 'bool'), /2 is no bool/],
@@ -81,41 +87,113 @@ const cases: Readonly<Record<string, readonly [build: () => unknown, message: Re
   'padding by less than nothing': [() => pad(of([2]), [-1], [0]), /pad: \[-1\] and \[0\] do not pad \[2\]/],
   'padding of other axes': [() => pad(of([2]), [1, 1], [0, 0]), /pad: \[1, 1\] and \[0, 0\] do not pad \[2\]/],
   'concatenating nothing': [() => concat([], 0), /concat needs at least one tensor/],
-  'concatenating other sizes': [() => concat([of([2, 3]), of([2, 4])], 0), /concat along axis 0: f32\[2, 4\] does not fit f32\[2, 3\]/],
+  'concatenating other sizes': [
+    () => concat([of([2, 3]), of([2, 4])], 0),
+    /concat along axis 0: f32\[2, 4\] does not fit f32\[2, 3\]/,
+  ],
   'concatenating other dtypes': [() => concat([of([2]), of([2], 'i32')], 0), /i32\[2\] does not fit f32\[2\]/],
-  'an update that is too long': [() => updateSlice(of([2, 3]), of([3, 3]), of([1], 'i32'), 0), /updateSlice along axis 0: \[3, 3\] does not fit into \[2, 3\]/],
-  'a start that is no integer': [() => updateSlice(of([2]), of([1]), of([1]), 0), /updateSlice: start is one i32, got f32\[1\]/],
-  'rows of a scalar': [() => gather(of([]), of([2], 'i32')), /gather takes a table with rows and i32 indices, got f32\[\] and i32\[2\]/],
-  'float indices': [() => gather(of([3]), of([2])), /gather takes a table with rows and i32 indices, got f32\[3\] and f32\[2\]/],
-  'updates of another shape': [() => scatterAdd(of([3]), of([2], 'i32'), 4), /scatterAdd: updates \[3\] do not start with the shape of the i32 indices \[2\]/],
+  'an update that is too long': [
+    () => updateSlice(of([2, 3]), of([3, 3]), of([1], 'i32'), 0),
+    /updateSlice along axis 0: \[3, 3\] does not fit into \[2, 3\]/,
+  ],
+  'a start that is no integer': [
+    () => updateSlice(of([2]), of([1]), of([1]), 0),
+    /updateSlice: start is one i32, got f32\[1\]/,
+  ],
+  'rows of a scalar': [
+    () => gather(of([]), of([2], 'i32')),
+    /gather takes a table with rows and i32 indices, got f32\[\] and i32\[2\]/,
+  ],
+  'float indices': [
+    () => gather(of([3]), of([2])),
+    /gather takes a table with rows and i32 indices, got f32\[3\] and f32\[2\]/,
+  ],
+  'updates of another shape': [
+    () => scatterAdd(of([3]), of([2], 'i32'), 4),
+    /scatterAdd: updates \[3\] do not start with the shape of the i32 indices \[2\]/,
+  ],
   'adding up bools': [() => scatterAdd(of([2], 'bool'), of([2], 'i32'), 4), /scatterAdd does not add bool/],
   'a sum of bools': [() => sum(of([2], 'bool')), /sum does not add bool \(shape \[2\]\): cast it first/],
   'a sum over no axis': [() => sum(of([2]), 1), /sum: axis 1 does not exist in a tensor of 1 axes/],
   'a maximum of half bits': [() => max(of([2], 'bf16')), /max does not compare bf16/],
   'argmax of half bits': [() => argmax(of([2], 'f16')), /argmax does not compare f16/],
   'argmax of nothing': [() => argmax(of([2, 0])), /argmax needs a last axis with elements, got \[2, 0\]/],
-  'matrices that do not meet': [() => matmul(of([2, 3]), of([4, 5])), /matmul: f32\[2, 3\] and f32\[4, 5\] do not meet \(3 against 4\)/],
-  'a vector in a matrix product': [() => matmul(of([3]), of([3, 5])), /matmul: f32\[3\] and f32\[3, 5\] need two axes each/],
-  'transposed matrices that do not meet': [() => matmul(of([2, 3]), of([3, 5]), { transposeA: true }), /f32\[2, 3\] transposed and f32\[3, 5\] do not meet \(2 against 3\)/],
-  'other batches': [() => matmul(of([2, 2, 3]), of([3, 3, 4])), /matmul: f32\[2, 2, 3\] and f32\[3, 3, 4\] need two axes each and the same batch axes/],
-  'a half weight in a product': [() => matmul(of([2, 3]), of([3, 2], 'f16')), /matmul multiplies f32 tensors, got f32\[2, 3\] and f16\[3, 2\]: cast them first/],
-  'a seed of one word': [() => randomBits(of([1], 'u32'), [3], 0), /randomBits: the seed is two u32 words, got u32\[1\]/],
-  'linear that does not fit': [() => linear(of([2, 3]), of([4, 5])), /linear: x \[2, 3\] does not fit weight \[4, 5\]; the weight is \[out, in\]/],
-  'linear with a half weight': [() => linear(of([2, 3]), of([4, 3], 'f16')), /linear computes in f32, got f16\[4, 3\]: cast it first/],
-  'rmsNorm that does not fit': [() => rmsNorm(of([2, 3]), of([4])), /rmsNorm: weight \[4\] does not fit the last axis of \[2, 3\]/],
-  'layerNorm that does not fit': [() => layerNorm(of([2, 3]), of([3]), of([4])), /layerNorm: weight \[3\] and bias \[4\] do not fit the last axis of \[2, 3\]/],
+  'matrices that do not meet': [
+    () => matmul(of([2, 3]), of([4, 5])),
+    /matmul: f32\[2, 3\] and f32\[4, 5\] do not meet \(3 against 4\)/,
+  ],
+  'a vector in a matrix product': [
+    () => matmul(of([3]), of([3, 5])),
+    /matmul: f32\[3\] and f32\[3, 5\] need two axes each/,
+  ],
+  'transposed matrices that do not meet': [
+    () => matmul(of([2, 3]), of([3, 5]), { transposeA: true }),
+    /f32\[2, 3\] transposed and f32\[3, 5\] do not meet \(2 against 3\)/,
+  ],
+  'other batches': [
+    () => matmul(of([2, 2, 3]), of([3, 3, 4])),
+    /matmul: f32\[2, 2, 3\] and f32\[3, 3, 4\] need two axes each and the same batch axes/,
+  ],
+  'a half weight in a product': [
+    () => matmul(of([2, 3]), of([3, 2], 'f16')),
+    /matmul multiplies f32 tensors, got f32\[2, 3\] and f16\[3, 2\]: cast them first/,
+  ],
+  'a seed of one word': [
+    () => randomBits(of([1], 'u32'), [3], 0),
+    /randomBits: the seed is two u32 words, got u32\[1\]/,
+  ],
+  'linear that does not fit': [
+    () => linear(of([2, 3]), of([4, 5])),
+    /linear: x \[2, 3\] does not fit weight \[4, 5\]; the weight is \[out, in\]/,
+  ],
+  'linear with a half weight': [
+    () => linear(of([2, 3]), of([4, 3], 'f16')),
+    /linear computes in f32, got f16\[4, 3\]: cast it first/,
+  ],
+  'rmsNorm that does not fit': [
+    () => rmsNorm(of([2, 3]), of([4])),
+    /rmsNorm: weight \[4\] does not fit the last axis of \[2, 3\]/,
+  ],
+  'layerNorm that does not fit': [
+    () => layerNorm(of([2, 3]), of([3]), of([4])),
+    /layerNorm: weight \[3\] and bias \[4\] do not fit the last axis of \[2, 3\]/,
+  ],
   'softmax of a scalar': [() => softmax(of([])), /softmax needs a last axis/],
   'softmax of integers': [() => softmax(of([2], 'i32')), /softmax computes in f32, got i32\[2\]/],
   'gelu of half bits': [() => gelu(of([2], 'f16')), /gelu computes in f32, got f16\[2\]/],
   'a gate of another shape': [() => swiglu(of([2]), of([3])), /swiglu: gate \[2\] and up \[3\] differ/],
-  'an odd rotary width': [() => rope(of([1, 1, 2, 3]), of([1, 2, 1]), of([1, 2, 1])), /rope: tables \[1, 2, 1\] and \[1, 2, 1\] do not fit x \[1, 1, 2, 3\]/],
-  'a dropout of everything': [() => dropout(of([2]), 1, of([2], 'u32'), 0), /dropout: probability 1 is not in \[0, 1\)/],
-  'a dropout seed that is none': [() => dropout(of([2]), 0.5, of([2]), 0), /dropout: the seed is two u32 words, got f32\[2\]/],
-  'labels of another length': [() => softmaxCrossEntropy(of([2, 3]), of([3], 'i32')), /softmaxCrossEntropy takes logits \[n, classes\] and i32 labels \[n\], got \[2, 3\] and i32\[3\]/],
-  'moments of another shape': [() => adamwStep(of([2]), of([2]), of([3]), of([2]), of([3]), { beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0 }), /adamwStep: parameter \[2\] and its gradient or moment \[3\] differ/],
-  'query heads that do not divide': [() => attention(of([1, 3, 2, 4]), of([1, 2, 2, 4]), of([1, 2, 2, 4])), /attention: q \[1, 3, 2, 4\], k \[1, 2, 2, 4\] and v \[1, 2, 2, 4\] do not fit/],
-  'values of another length': [() => attention(of([1, 2, 2, 4]), of([1, 2, 3, 4]), of([1, 2, 2, 4])), /attention: .* do not fit/],
-  'a mask of other lengths': [() => attention(of([1, 1, 2, 4]), of([1, 1, 3, 4]), of([1, 1, 3, 4]), { mask: mask.segments(of([1, 2], 'i32')) }), /mask segments: key is i32\[1, 2\], it must be i32\[1 or 1, 3\]/],
+  'an odd rotary width': [
+    () => rope(of([1, 1, 2, 3]), of([1, 2, 1]), of([1, 2, 1])),
+    /rope: tables \[1, 2, 1\] and \[1, 2, 1\] do not fit x \[1, 1, 2, 3\]/,
+  ],
+  'a dropout of everything': [
+    () => dropout(of([2]), 1, of([2], 'u32'), 0),
+    /dropout: probability 1 is not in \[0, 1\)/,
+  ],
+  'a dropout seed that is none': [
+    () => dropout(of([2]), 0.5, of([2]), 0),
+    /dropout: the seed is two u32 words, got f32\[2\]/,
+  ],
+  'labels of another length': [
+    () => softmaxCrossEntropy(of([2, 3]), of([3], 'i32')),
+    /softmaxCrossEntropy takes logits \[n, classes\] and i32 labels \[n\], got \[2, 3\] and i32\[3\]/,
+  ],
+  'moments of another shape': [
+    () => adamwStep(of([2]), of([2]), of([3]), of([2]), of([3]), { beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0 }),
+    /adamwStep: parameter \[2\] and its gradient or moment \[3\] differ/,
+  ],
+  'query heads that do not divide': [
+    () => attention(of([1, 3, 2, 4]), of([1, 2, 2, 4]), of([1, 2, 2, 4])),
+    /attention: q \[1, 3, 2, 4\], k \[1, 2, 2, 4\] and v \[1, 2, 2, 4\] do not fit/,
+  ],
+  'values of another length': [
+    () => attention(of([1, 2, 2, 4]), of([1, 2, 3, 4]), of([1, 2, 2, 4])),
+    /attention: .* do not fit/,
+  ],
+  'a mask of other lengths': [
+    () => attention(of([1, 1, 2, 4]), of([1, 1, 3, 4]), of([1, 1, 3, 4]), { mask: mask.segments(of([1, 2], 'i32')) }),
+    /mask segments: key is i32\[1, 2\], it must be i32\[1 or 1, 3\]/,
+  ],
 };
 
 describe('operands that do not fit', () => {
@@ -140,7 +218,9 @@ describe('values that only show when they run', () => {
 
 describe('tensor()', () => {
   it('refuses shapes that the elements do not fill, and ragged nesting', () => {
-    expect(() => tensor(new Float32Array(3), [2, 2])).toThrow(/tensor: 3 elements do not fill the shape \[2, 2\] \(4 elements\)/);
+    expect(() => tensor(new Float32Array(3), [2, 2])).toThrow(
+      /tensor: 3 elements do not fill the shape \[2, 2\] \(4 elements\)/,
+    );
     expect(() => tensor([[1, 2], [3, 4, 5], [6]])).toThrow(/rows of different lengths or depths/);
     expect(() => tensor([[1], [[2]]] as never)).toThrow(/rows of different lengths or depths/);
     expect(() => tensor(new Uint16Array(2))).toThrow(/does not say its dtype/);

@@ -18,7 +18,10 @@ function differentiableOutputs(name: string, outputs: readonly Tensor[]): readon
 }
 
 const differentiable = [...opTable.values()].filter((op) => {
-  const [sample] = fc.sample(opCases[op.name]!.invocations({ values: 'smooth', maxLength: 3 }), { numRuns: 1, seed: 1 });
+  const [sample] = fc.sample(opCases[op.name]!.invocations({ values: 'smooth', maxLength: 3 }), {
+    numRuns: 1,
+    seed: 1,
+  });
   return opCases[op.name]!.differentiable(sample!).length > 0;
 });
 
@@ -26,34 +29,64 @@ describe('gradients against finite differences in f64', () => {
   it('covers every op but those without a gradient', () => {
     const others = [...opTable.keys()].filter((name) => !differentiable.some((op) => op.name === name));
     expect(others.sort()).toEqual(
-      ['argmax', 'equal', 'floor', 'full', 'iota', 'less', 'lessEqual', 'logicalAnd', 'logicalNot', 'logicalOr', 'randomBits', 'shiftRight', 'stopGradient', 'updateSlice'].sort(),
+      [
+        'argmax',
+        'equal',
+        'floor',
+        'full',
+        'iota',
+        'less',
+        'lessEqual',
+        'logicalAnd',
+        'logicalNot',
+        'logicalOr',
+        'randomBits',
+        'shiftRight',
+        'stopGradient',
+        'updateSlice',
+      ].sort(),
     );
   });
 
   // A backward op reads saved outputs that are functions of its inputs: only its decomposition depends on the inputs alone.
   it.each(differentiable.filter((op) => !isBackward(op)).map((op) => op.name))('%s', async (name) => {
     await forEachSmooth(name, async (given) => {
-      await checkGradients((...inputs) => differentiableOutputs(name, apply(opTable.get(name)!, inputs, given.attributes)), given.inputs, {
-        differentiable: opCases[name]!.differentiable(given),
-      });
+      await checkGradients(
+        (...inputs) => differentiableOutputs(name, apply(opTable.get(name)!, inputs, given.attributes)),
+        given.inputs,
+        {
+          differentiable: opCases[name]!.differentiable(given),
+        },
+      );
     });
   });
 
-  it.each(differentiable.filter(isFused).map((op) => op.name))('%s on an engine that only has primitives', async (name) => {
-    const device = createReferenceDevice({ precision: 'f64', decomposeFused: true });
-    await forEachSmooth(name, async (given) => {
-      await checkGradients((...inputs) => differentiableOutputs(name, apply(opTable.get(name)!, inputs, given.attributes)), given.inputs, {
-        device,
-        differentiable: opCases[name]!.differentiable(given),
+  it.each(differentiable.filter(isFused).map((op) => op.name))(
+    '%s on an engine that only has primitives',
+    async (name) => {
+      const device = createReferenceDevice({ precision: 'f64', decomposeFused: true });
+      await forEachSmooth(name, async (given) => {
+        await checkGradients(
+          (...inputs) => differentiableOutputs(name, apply(opTable.get(name)!, inputs, given.attributes)),
+          given.inputs,
+          {
+            device,
+            differentiable: opCases[name]!.differentiable(given),
+          },
+        );
       });
-    });
-  });
+    },
+  );
 
   it.each(differentiable.filter(isFused).map((op) => op.name))('the decomposition of %s', async (name) => {
     await forEachSmooth(name, async (given) => {
-      await checkGradients((...inputs) => differentiableOutputs(name, opTable.get(name)!.decompose!(inputs, given.attributes)), given.inputs, {
-        differentiable: opCases[name]!.differentiable(given),
-      });
+      await checkGradients(
+        (...inputs) => differentiableOutputs(name, opTable.get(name)!.decompose!(inputs, given.attributes)),
+        given.inputs,
+        {
+          differentiable: opCases[name]!.differentiable(given),
+        },
+      );
     });
   });
 });

@@ -12,7 +12,10 @@ type Lifetimes = Parameters<typeof layOutArena>[0];
 const lifetimes: fc.Arbitrary<Lifetimes> = fc
   .record({
     inputs: fc.nat(3),
-    steps: fc.array(fc.record({ reads: fc.array(fc.nat(30), { maxLength: 3 }), writes: fc.integer({ min: 1, max: 2 }) }), { maxLength: 25 }),
+    steps: fc.array(
+      fc.record({ reads: fc.array(fc.nat(30), { maxLength: 3 }), writes: fc.integer({ min: 1, max: 2 }) }),
+      { maxLength: 25 },
+    ),
     sizes: fc.array(fc.nat(300), { minLength: 60, maxLength: 60 }),
     outputs: fc.array(fc.nat(30), { maxLength: 4 }),
   })
@@ -24,7 +27,12 @@ const lifetimes: fc.Arbitrary<Lifetimes> = fc
       const from = values.length === 0 ? [] : reads.map((read) => read % values.length);
       return { inputs: from, outputs: Array.from({ length: writes }, next) };
     });
-    return { values, inputs: inputValues, steps: built, outputs: values.length === 0 ? [] : outputs.map((place) => place % values.length) };
+    return {
+      values,
+      inputs: inputValues,
+      steps: built,
+      outputs: values.length === 0 ? [] : outputs.map((place) => place % values.length),
+    };
   });
 
 /** First and last step of each value, by definition: written at birth, needed until the last read, outputs to the end. */
@@ -62,7 +70,10 @@ function checkLayout(request: Lifetimes, arena: ReturnType<typeof layOutArena>):
 
 describe('arena layout', () => {
   it('never lets two live values overlap, and knows every last use', () => {
-    fc.assert(fc.property(lifetimes, (request) => checkLayout(request, layOutArena(request))), { numRuns: 500 });
+    fc.assert(
+      fc.property(lifetimes, (request) => checkLayout(request, layOutArena(request))),
+      { numRuns: 500 },
+    );
   });
 
   it('holds for the plans of random training graphs, fused and decomposed', () => {
@@ -72,7 +83,9 @@ describe('arena layout', () => {
           const loss = graphLoss(buildGraph(recipe, inputs));
           return [loss, ...vectorJacobianProduct([loss], inputs, [full([], 1)])];
         };
-        const plan: Plan = compile(build, { device: createReferenceDevice({ decomposeFused }) }).plan(recipe.inputs.map(toTensor));
+        const plan: Plan = compile(build, { device: createReferenceDevice({ decomposeFused }) }).plan(
+          recipe.inputs.map(toTensor),
+        );
         checkLayout(plan, plan.arena);
         for (const step of plan.steps) for (const value of step.inputs) expect(value).toBeLessThan(plan.values.length);
       }),

@@ -5,12 +5,23 @@
  * plan lowered so far. A step runs a kernel of `kernelTable` where one takes it, and else the op's own reference loops on
  * views of the same memory, so every op works and the table only makes it faster.
  */
-import type { Device, DeviceBuffer, Executable, HostArray, HostTensor, MemoryReport, Plan, PlanStep, TensorSpec } from '@mindseye/tensor-core';
+import type {
+  Device,
+  DeviceBuffer,
+  Executable,
+  HostArray,
+  HostTensor,
+  MemoryReport,
+  Plan,
+  PlanStep,
+  TensorSpec,
+} from '@mindseye/tensor-core';
 import { byteSizeOf, hostView, sizeOf } from '@mindseye/tensor-core';
 import { type Kernels, type Tier, createKernels } from '../kernels/index.js';
 import { Heap } from './heap.js';
 import type { KernelOperand } from './kernel-row.js';
 import { kernelFor } from './kernel-table.js';
+import { ReusedRange } from './reused-range.js';
 
 class WasmBuffer implements DeviceBuffer {
   readonly pointer: number;
@@ -102,16 +113,28 @@ export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
     };
   };
 
-  const prepare = ({ op, inputs, outputs, attributes }: PlanStep, plan: Plan): ((pointers: readonly number[], memo: Map<string, Uint8Array>) => void) => {
+  const prepare = (
+    { op, inputs, outputs, attributes }: PlanStep,
+    plan: Plan,
+  ): ((pointers: readonly number[], memo: Map<string, Uint8Array>) => void) => {
     const specs = (values: readonly number[]): TensorSpec[] => values.map((value) => plan.values[value]!);
-    const operands = (values: readonly number[], pointers: readonly number[]): KernelOperand[] => values.map((value) => ({ ...plan.values[value]!, value, pointer: pointers[value]! }));
+    const operands = (values: readonly number[], pointers: readonly number[]): KernelOperand[] =>
+      values.map((value) => ({ ...plan.values[value]!, value, pointer: pointers[value]! }));
     const kernel = kernelFor(op, specs(inputs), specs(outputs), attributes);
     if (kernel) {
       return (pointers, memo) => {
-        kernel({ kernels, memo, inputs: operands(inputs, pointers), outputs: operands(outputs, pointers), attributes, scratch: (byteLength) => scratch.reserve(byteLength) });
+        kernel({
+          kernels,
+          memo,
+          inputs: operands(inputs, pointers),
+          outputs: operands(outputs, pointers),
+          attributes,
+          scratch: (byteLength) => scratch.reserve(byteLength),
+        });
       };
     }
-    const views = (values: readonly number[], pointers: readonly number[]): HostTensor[] => values.map((value) => ({ ...plan.values[value]!, data: view(plan.values[value]!, pointers[value]!) }));
+    const views = (values: readonly number[], pointers: readonly number[]): HostTensor[] =>
+      values.map((value) => ({ ...plan.values[value]!, data: view(plan.values[value]!, pointers[value]!) }));
     return (pointers) => {
       const results = views(outputs, pointers);
       for (const { data } of results) data.fill(0);
@@ -149,26 +172,4 @@ function assignDonors({ inputs, outputs, donations }: Plan): ReadonlyMap<number,
     donorOf.set(output, own);
   }
   return donorOf;
-}
-
-/** One range of the heap that is replaced by a larger one when asked for more. */
-class ReusedRange {
-  readonly #heap: Heap;
-  pointer = 0;
-  byteLength = 0;
-
-  constructor(heap: Heap) {
-    this.#heap = heap;
-  }
-
-  /** The address of at least `byteLength` bytes; earlier contents are lost when the range grows. */
-  reserve(byteLength: number): number {
-    if (byteLength > this.byteLength) {
-      if (this.byteLength > 0) this.#heap.free(this.pointer, this.byteLength);
-      this.byteLength = 0;
-      this.pointer = this.#heap.allocate(byteLength);
-      this.byteLength = byteLength;
-    }
-    return this.pointer;
-  }
 }

@@ -72,7 +72,10 @@ export class Heap {
     try {
       this.memory.grow(pages);
     } catch (cause) {
-      throw new WasmMemoryError(`the WebAssembly memory holds ${end} bytes and cannot grow by ${pages * pageBytes}: use a smaller batch or model, or the reference device`, { cause });
+      throw new WasmMemoryError(
+        `the WebAssembly memory holds ${end} bytes and cannot grow by ${pages * pageBytes}: use a smaller batch or model, or the reference device`,
+        { cause },
+      );
     }
     if (touching > 0) this.#free.pop();
     this.#free.push({ start: end - touching, size: touching + pages * pageBytes });

@@ -34,7 +34,8 @@ export interface BackwardAttributes<Attributes> {
   readonly inputCount: number;
 }
 
-export const isF32 = (...specs: readonly (TensorSpec | undefined)[]): boolean => specs.every((spec) => spec?.dtype === 'f32');
+export const isF32 = (...specs: readonly (TensorSpec | undefined)[]): boolean =>
+  specs.every((spec) => spec?.dtype === 'f32');
 
 export const columnsOf = (spec: TensorSpec): number => spec.shape.at(-1) ?? 1;
 

@@ -9,13 +9,26 @@ import { productRows } from './rows/products.js';
 import { randomRows } from './rows/random.js';
 import { rowRows } from './rows/rows.js';
 
-const kernelTable: KernelRows = { ...productRows, ...elementwiseRows, ...rowRows, ...attentionRows, ...optimizerRows, ...movementRows, ...randomRows };
+const kernelTable: KernelRows = {
+  ...productRows,
+  ...elementwiseRows,
+  ...rowRows,
+  ...attentionRows,
+  ...optimizerRows,
+  ...movementRows,
+  ...randomRows,
+};
 
 /** Names of the ops with a kernel, for the supported-op table. */
 export const kernelNames: readonly string[] = Object.keys(kernelTable);
 
 /** The kernel for one application of `op`, or undefined when its reference loops run. */
-export function kernelFor(op: Op, inputs: readonly TensorSpec[], outputs: readonly TensorSpec[], attributes: object): KernelRow['run'] | undefined {
+export function kernelFor(
+  op: Op,
+  inputs: readonly TensorSpec[],
+  outputs: readonly TensorSpec[],
+  attributes: object,
+): KernelRow['run'] | undefined {
   const row = kernelTable[op.name];
   return row && (row.takes?.(inputs, outputs, attributes) ?? true) ? (call) => row.run(call) : undefined;
 }

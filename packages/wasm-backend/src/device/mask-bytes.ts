@@ -8,7 +8,8 @@ type Cell = (query: number, key: number) => boolean;
 
 const filled = (queries: number, keys: number, cell: Cell): Uint8Array => {
   const bytes = new Uint8Array(queries * keys);
-  for (let query = 0, at = 0; query < queries; query++) for (let key = 0; key < keys; key++) bytes[at++] = cell(query, key) ? 1 : 0;
+  for (let query = 0, at = 0; query < queries; query++)
+    for (let key = 0; key < keys; key++) bytes[at++] = cell(query, key) ? 1 : 0;
   return bytes;
 };
 
@@ -39,14 +40,21 @@ export function maskBytes(expression: MaskExpression, row: MaskRow, queries: num
     case 'not':
       return part(expression.part).map((byte) => 1 - byte);
     case 'and':
-      return expression.parts.map(part).reduce((all, next) => all.map((byte, i) => byte & next[i]!), cells(() => true));
+      return expression.parts.map(part).reduce(
+        (all, next) => all.map((byte, i) => byte & next[i]!),
+        cells(() => true),
+      );
     case 'or':
-      return expression.parts.map(part).reduce((all, next) => all.map((byte, i) => byte | next[i]!), cells(() => false));
+      return expression.parts.map(part).reduce(
+        (all, next) => all.map((byte, i) => byte | next[i]!),
+        cells(() => false),
+      );
   }
 }
 
 function roleCell(table: RoleTable, query: number, key: number): boolean {
   const allowed = table[query]?.[key];
-  if (allowed === undefined) throw new RangeError(`mask roles: the table has no cell for query role ${query} and key role ${key}`);
+  if (allowed === undefined)
+    throw new RangeError(`mask roles: the table has no cell for query role ${query} and key role ${key}`);
   return allowed;
 }

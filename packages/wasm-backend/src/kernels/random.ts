@@ -62,11 +62,13 @@ export function emitRandom(context: KernelContext): void {
     inputs: 2,
     scalars: 2,
     unroll: 'short',
-    prepare: (_f, _arithmetic, [limit, keep]) => ([x, word]) => {
-      // 24 bits are exact as f32, and so is the limit, a whole number up to 2^24.
-      const drawn = f32x4.convertI32x4Signed(i32x4.shrUnsigned(word as Vector, 8));
-      return [v128.andNot(f32x4.mul(x as Vector, keep as Vector), f32x4.lt(drawn, limit as Vector))];
-    },
+    prepare:
+      (_f, _arithmetic, [limit, keep]) =>
+      ([x, word]) => {
+        // 24 bits are exact as f32, and so is the limit, a whole number up to 2^24.
+        const drawn = f32x4.convertI32x4Signed(i32x4.shrUnsigned(word as Vector, 8));
+        return [v128.andNot(f32x4.mul(x as Vector, keep as Vector), f32x4.lt(drawn, limit as Vector))];
+      },
   });
 }
 
@@ -129,7 +131,12 @@ function transposed(f: FunctionBuilder, [a, b, c, d]: Counter): Counter {
     [0, 1, 4, 5],
     [2, 3, 6, 7],
   ] as const;
-  return [shuffle(abLow, cdLow, front), shuffle(abLow, cdLow, back), shuffle(abHigh, cdHigh, front), shuffle(abHigh, cdHigh, back)];
+  return [
+    shuffle(abLow, cdLow, front),
+    shuffle(abLow, cdLow, back),
+    shuffle(abHigh, cdHigh, front),
+    shuffle(abHigh, cdHigh, back),
+  ];
 }
 
 /** Binds the generator and the choice. */
@@ -137,7 +144,10 @@ export function bindRandom(host: KernelHost): RandomKernels {
   const groups = host.kernel('randomGroups');
   const choose = host.kernel('dropout');
   /** Calls `use` for pieces of `count` elements, after drawing the words of each into the scratch. */
-  const inChunks = (operands: Omit<RandomWordsArguments, 'out'>, use: (start: number, length: number) => void): void => {
+  const inChunks = (
+    operands: Omit<RandomWordsArguments, 'out'>,
+    use: (start: number, length: number) => void,
+  ): void => {
     const { count, seed, stream, scratch } = operands;
     host.checkRange('random scratch', scratch, CHUNK);
     for (let start = 0; start < count; start += CHUNK) {

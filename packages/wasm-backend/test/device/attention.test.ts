@@ -1,6 +1,13 @@
 /** Attention as a step of plans: masks computed inside them, grouped queries, rows that see nothing. */
 import * as t from '@mindseye/tensor-core';
-import { arbitraryMask, assertClose, readBack, runReference, seededValue, toTensor } from '@mindseye/tensor-core/testing';
+import {
+  arbitraryMask,
+  assertClose,
+  readBack,
+  runReference,
+  seededValue,
+  toTensor,
+} from '@mindseye/tensor-core/testing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createWasmDevice } from '../../src/index.js';
@@ -11,12 +18,20 @@ const reference = t.createReferenceDevice();
 const [forward, backward] = [t.opTable.get('attention')!, t.opTable.get('attentionBackward')!];
 const tolerance = { absolute: 1e-5, relative: 1e-5, norm: 1e-5 };
 
-const operands = (batch: number, queryHeads: number, keyHeads: number, queries: number, keys: number, width: number): t.HostTensor[] => [
+const operands = (
+  batch: number,
+  queryHeads: number,
+  keyHeads: number,
+  queries: number,
+  keys: number,
+  width: number,
+): t.HostTensor[] => [
   seededValue([batch, queryHeads, queries, width], 'f32', 'ordinary', 1),
   seededValue([batch, keyHeads, keys, width], 'f32', 'ordinary', 2),
   seededValue([batch, keyHeads, keys, width], 'f32', 'ordinary', 3),
 ];
-const square = (batch: number, length: number): readonly [t.Tensor, t.Tensor, t.Tensor] => operands(batch, 4, 2, length, length, 8).map(toTensor) as [t.Tensor, t.Tensor, t.Tensor];
+const square = (batch: number, length: number): readonly [t.Tensor, t.Tensor, t.Tensor] =>
+  operands(batch, 4, 2, length, length, 8).map(toTensor) as [t.Tensor, t.Tensor, t.Tensor];
 const i32 = (values: readonly number[], shape: readonly number[]): t.Tensor => t.tensor(Int32Array.from(values), shape);
 
 describe.each(TIERS)('%s', (tier) => {
@@ -27,7 +42,8 @@ describe.each(TIERS)('%s', (tier) => {
     const [actual, expected] = [build(), build()];
     await t.evaluate(actual, { device });
     await t.evaluate(expected, { device: reference });
-    for (const [i, value] of expected.entries()) expect(await distance(actual[i]!, value), `output ${i}`).toBeLessThan(1e-5);
+    for (const [i, value] of expected.entries())
+      expect(await distance(actual[i]!, value), `output ${i}`).toBeLessThan(1e-5);
   };
 
   test('any mask, grouped queries, both directions, more than one block of queries', async () => {
@@ -42,7 +58,10 @@ describe.each(TIERS)('%s', (tier) => {
     const property = fc.asyncProperty(
       sizes.chain((given) => fc.option(arbitraryMask(given)).map((mask) => ({ ...given, mask }))),
       async ({ batch, keyHeads, group, queries, keys, width, mask }) => {
-        const inputs = [...operands(batch, keyHeads * group, keyHeads, queries, keys, width), ...(mask?.operands ?? [])];
+        const inputs = [
+          ...operands(batch, keyHeads * group, keyHeads, queries, keys, width),
+          ...(mask?.operands ?? []),
+        ];
         const attributes = { scale: 0.3, mask: mask?.expression ?? null };
         const outputs = runReference(forward, inputs, attributes);
         const cotangent = seededValue(outputs[0]!.shape, 'f32', 'ordinary', 4);
@@ -50,11 +69,17 @@ describe.each(TIERS)('%s', (tier) => {
         const backwardAttributes = { forward: attributes, inputCount: inputs.length };
         const runs = [
           { op: forward, given: inputs, chosen: attributes, expected: outputs },
-          { op: backward, given: backwardInputs, chosen: backwardAttributes, expected: runReference(backward, backwardInputs, backwardAttributes) },
+          {
+            op: backward,
+            given: backwardInputs,
+            chosen: backwardAttributes,
+            expected: runReference(backward, backwardInputs, backwardAttributes),
+          },
         ];
         for (const { op, given, chosen, expected } of runs) {
           const actual = await t.evaluate(t.apply(op, given.map(toTensor), chosen), { device });
-          for (const [i, value] of actual.entries()) assertClose(await readBack(value), expected[i]!, `${op.name} output ${i}`, tolerance);
+          for (const [i, value] of actual.entries())
+            assertClose(await readBack(value), expected[i]!, `${op.name} output ${i}`, tolerance);
         }
       },
     );
@@ -92,6 +117,8 @@ describe.each(TIERS)('%s', (tier) => {
   test('a role outside the table is an error that names it', async () => {
     const [q, k, v] = square(1, 2);
     const mask = t.mask.roles(i32([0, 3], [1, 2]), [[true]], i32([0, 0], [1, 2]));
-    await expect(t.attention(q, k, v, { mask }).data(device)).rejects.toThrow('no cell for query role 3 and key role 0');
+    await expect(t.attention(q, k, v, { mask }).data(device)).rejects.toThrow(
+      'no cell for query role 3 and key role 0',
+    );
   });
 });

@@ -8,7 +8,8 @@ import { SEED } from '../kernels/support.js';
 import { bufferOf, expectSameBits } from './support.js';
 
 const shape = [3, 5];
-const operands = (count: number): t.Tensor[] => Array.from({ length: count }, (_, i) => toTensor(seededValue(shape, 'f32', 'ordinary', i)));
+const operands = (count: number): t.Tensor[] =>
+  Array.from({ length: count }, (_, i) => toTensor(seededValue(shape, 'f32', 'ordinary', i)));
 
 /** What an output can be made of: an operand itself, or something new of two. */
 type Recipe = readonly [kind: 'same' | 'sum' | 'difference' | 'exchanged', a: number, b: number];
@@ -23,19 +24,24 @@ const build: Readonly<Record<Recipe[0], (a: t.Tensor, b: t.Tensor) => t.Tensor>>
 test('outputs are right whatever is donated, returned, repeated or exchanged, and no bytes are lost', async () => {
   const place = fc.nat(99);
   const recipe = fc.tuple(fc.constantFrom<Recipe[0]>('same', 'same', 'sum', 'difference', 'exchanged'), place, place);
-  const property = fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 0, max: 4 }), fc.array(recipe, { minLength: 1, maxLength: 8 }), async (donated, kept, recipes) => {
-    const f = (given: readonly t.Tensor[], others: readonly t.Tensor[]): t.Tensor[] => {
-      const all = [...given, ...others];
-      return recipes.map(([kind, a, b]) => build[kind](all[a % all.length]!, all[b % all.length]!));
-    };
-    const device = createWasmDevice();
-    const [given, others] = [operands(donated), operands(kept)];
-    const actual = await t.compile(f, { device, donate: [0] })(given, others);
-    const expected = await t.compile(f, { device: t.createReferenceDevice() })(operands(donated), operands(kept));
-    await expectSameBits(actual, expected);
-    expect(new Set(actual.map(bufferOf)).size).toBe(actual.length);
-    expect(device.memory().rootBytes).toBe((actual.length + kept) * 4 * t.sizeOf(shape));
-  });
+  const property = fc.asyncProperty(
+    fc.integer({ min: 1, max: 5 }),
+    fc.integer({ min: 0, max: 4 }),
+    fc.array(recipe, { minLength: 1, maxLength: 8 }),
+    async (donated, kept, recipes) => {
+      const f = (given: readonly t.Tensor[], others: readonly t.Tensor[]): t.Tensor[] => {
+        const all = [...given, ...others];
+        return recipes.map(([kind, a, b]) => build[kind](all[a % all.length]!, all[b % all.length]!));
+      };
+      const device = createWasmDevice();
+      const [given, others] = [operands(donated), operands(kept)];
+      const actual = await t.compile(f, { device, donate: [0] })(given, others);
+      const expected = await t.compile(f, { device: t.createReferenceDevice() })(operands(donated), operands(kept));
+      await expectSameBits(actual, expected);
+      expect(new Set(actual.map(bufferOf)).size).toBe(actual.length);
+      expect(device.memory().rootBytes).toBe((actual.length + kept) * 4 * t.sizeOf(shape));
+    },
+  );
   await fc.assert(property, { seed: SEED, numRuns: 60 });
 });
 
@@ -53,5 +59,8 @@ test('two values exchanged through donation', async () => {
   const device = createWasmDevice();
   const swap = t.compile((a: t.Tensor, b: t.Tensor) => [b, a], { device, donate: [0, 1] });
   const [a, b] = operands(2) as [t.Tensor, t.Tensor];
-  await expectSameBits((await swap(a, b)) as t.Tensor[], await t.evaluate(operands(2).toReversed(), { device: t.createReferenceDevice() }));
+  await expectSameBits(
+    (await swap(a, b)) as t.Tensor[],
+    await t.evaluate(operands(2).toReversed(), { device: t.createReferenceDevice() }),
+  );
 });

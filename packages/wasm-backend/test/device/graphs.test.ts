@@ -24,21 +24,29 @@ describe.each(TIERS)('%s', (tier) => {
     const device = createWasmDevice({ tier });
     const property = fc.asyncProperty(arbitraryGraph({ maxSteps: 16 }), async (recipe) => {
       const [actual, expected] = [await run(recipe, device), await run(recipe, reference)];
-      for (const [i, value] of expected.entries()) expect(await distance(actual[i]!, value), `value ${i}`).toBeLessThan(1e-4);
+      for (const [i, value] of expected.entries())
+        expect(await distance(actual[i]!, value), `value ${i}`).toBeLessThan(1e-4);
     });
     await fc.assert(property, { seed: SEED, numRuns: 60 });
   });
 
   test('a fresh device gives the same bits, on random graphs and over 20 training steps', async () => {
     const property = fc.asyncProperty(arbitraryGraph(), async (recipe) => {
-      await expectSameBits(await run(recipe, createWasmDevice({ tier })), await run(recipe, createWasmDevice({ tier })));
+      await expectSameBits(
+        await run(recipe, createWasmDevice({ tier })),
+        await run(recipe, createWasmDevice({ tier })),
+      );
     });
     await fc.assert(property, { seed: SEED, numRuns: 15 });
     await expectSameBits(await train(createWasmDevice({ tier }), 20), await train(createWasmDevice({ tier }), 20));
   });
 
   test('training follows the reference engine', async () => {
-    const [actual, expected] = [await train(createWasmDevice({ tier }), 10), await train(t.createReferenceDevice(), 10)];
-    for (const [i, value] of expected.entries()) expect(await distance(actual[i]!, value), `value ${i}`).toBeLessThan(1e-4);
+    const [actual, expected] = [
+      await train(createWasmDevice({ tier }), 10),
+      await train(t.createReferenceDevice(), 10),
+    ];
+    for (const [i, value] of expected.entries())
+      expect(await distance(actual[i]!, value), `value ${i}`).toBeLessThan(1e-4);
   });
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Heap, WasmMemoryError, heapAlignment } from '../../src/device/heap.js';
+import { ReusedRange } from '../../src/device/reused-range.js';
 import { SEED } from '../kernels/support.js';
 import { boundedMemory } from './support.js';
 
@@ -23,7 +24,11 @@ const operations = fc.array(
 );
 
 /** Applies the operations and tells of each allocation. */
-function replay(heap: Heap, list: readonly ({ allocate: number } | { free: number })[], onAllocate: (fresh: Held, held: readonly Held[]) => void): Held[] {
+function replay(
+  heap: Heap,
+  list: readonly ({ allocate: number } | { free: number })[],
+  onAllocate: (fresh: Held, held: readonly Held[]) => void,
+): Held[] {
   const held: Held[] = [];
   for (const operation of list) {
     if ('allocate' in operation) {
@@ -47,7 +52,8 @@ test('ranges are aligned, inside the memory, and apart from all that is held', (
       expect(fresh.start % heapAlignment).toBe(0);
       expect(fresh.start).toBeGreaterThanOrEqual(heapAlignment);
       expect(end).toBeLessThanOrEqual(memory.buffer.byteLength);
-      for (const other of held) expect(end <= other.start || other.start + rounded(other.byteLength) <= fresh.start).toBe(true);
+      for (const other of held)
+        expect(end <= other.start || other.start + rounded(other.byteLength) <= fresh.start).toBe(true);
     });
   });
   fc.assert(property, { seed: SEED, numRuns: 100 });
@@ -99,4 +105,19 @@ test('a full memory is an error that says how much was asked for, and leaves the
   expect(heap.usedBytes).toBe(used);
   heap.free(held, 2 * pageBytes);
   expect(heap.allocate(3 * pageBytes)).toBe(heapAlignment);
+});
+
+test('a reused range grows by moving, and holds nothing after it could not grow', () => {
+  const heap = new Heap(boundedMemory(4 * pageBytes));
+  const range = new ReusedRange(heap);
+  const small = range.reserve(100);
+  expect(range.reserve(60)).toBe(small);
+  expect(heap.usedBytes).toBe(rounded(100));
+  range.reserve(pageBytes);
+  expect(heap.usedBytes).toBe(pageBytes);
+  expect(() => range.reserve(5 * pageBytes)).toThrow(WasmMemoryError);
+  expect(heap.usedBytes).toBe(0);
+  const other = heap.allocate(pageBytes);
+  const again = range.reserve(pageBytes);
+  expect(Math.abs(again - other)).toBeGreaterThanOrEqual(pageBytes);
 });

@@ -23,7 +23,9 @@ test('every expression gives the bytes of its predicate, for each batch entry', 
           queries,
           keys,
         );
-        const expected = Array.from({ length: queries * keys }, (_, at) => Number(allow(b, Math.floor(at / keys), at % keys)));
+        const expected = Array.from({ length: queries * keys }, (_, at) =>
+          Number(allow(b, Math.floor(at / keys), at % keys)),
+        );
         expect([...bytes]).toEqual(expected);
       }
     },
@@ -33,7 +35,7 @@ test('every expression gives the bytes of its predicate, for each batch entry', 
 
 test('a role without a cell in the table is named', () => {
   const roles = [Int32Array.of(0, 2), Int32Array.of(0, 0)];
-  expect(() => maskBytes({ kind: 'roles', query: 0, key: 1, table: [[true], [true]] }, (place) => roles[place]!, 2, 2)).toThrow(
-    'mask roles: the table has no cell for query role 2 and key role 0',
-  );
+  expect(() =>
+    maskBytes({ kind: 'roles', query: 0, key: 1, table: [[true], [true]] }, (place) => roles[place]!, 2, 2),
+  ).toThrow('mask roles: the table has no cell for query role 2 and key role 0');
 });

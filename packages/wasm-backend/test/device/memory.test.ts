@@ -38,7 +38,9 @@ test('results do not depend on what lay in the working memory: random graphs wit
     const memory = boundedMemory(2 ** 28);
     const device = createWasmDevice({ memory });
     const f = (inputs: readonly t.Tensor[]): readonly t.Tensor[] => {
-      const [loss, gradients] = t.valueAndGrad((given: readonly t.Tensor[]) => graphLoss(buildGraph(recipe, given)))(inputs);
+      const [loss, gradients] = t.valueAndGrad((given: readonly t.Tensor[]) => graphLoss(buildGraph(recipe, given)))(
+        inputs,
+      );
       return [loss, ...gradients, ...buildGraph(recipe, inputs)];
     };
     const plan = t.compile(f, { device }).plan(recipe.inputs.map(toTensor));
@@ -46,7 +48,9 @@ test('results do not depend on what lay in the working memory: random graphs wit
     const inputs = recipe.inputs.map((input) => device.upload(input.data, input));
     const run = async (): Promise<Uint8Array[]> => {
       const outputs = await executable.run(inputs);
-      const bytes = await Promise.all(outputs.map(async (buffer, i) => bytesOf({ data: await device.read(buffer, plan.values[plan.outputs[i]!]!) })));
+      const bytes = await Promise.all(
+        outputs.map(async (buffer, i) => bytesOf({ data: await device.read(buffer, plan.values[plan.outputs[i]!]!) })),
+      );
       outputs.forEach((buffer) => device.release(buffer));
       return bytes;
     };
@@ -64,7 +68,10 @@ test('memory that grows in the middle of a run leaves no step with an old view o
   const f = (x: t.Tensor): t.Tensor[] => {
     const product = t.matmul(t.sin(x), t.sin(x));
     const heads = t.reshape(t.sin(product), [1, 1, 256, 256]);
-    return [t.concat([t.sin(product), t.cos(x)], 0), t.sin(t.attention(heads, heads, heads, { mask: t.mask.causal() }))];
+    return [
+      t.concat([t.sin(product), t.cos(x)], 0),
+      t.sin(t.attention(heads, heads, heads, { mask: t.mask.causal() })),
+    ];
   };
   const compiled = t.compile(f, { device });
   const x = await t.evaluate(t.stopGradient(noise([256, 256])), { device });
@@ -88,7 +95,9 @@ test('a full memory is a WasmMemoryError, and what the device held stays right',
   await expect(t.sum(t.broadcastTo(t.add(kept, 1), [1000, 1000])).data(device)).rejects.toThrow(WasmMemoryError);
   const rows = t.reshape(t.broadcastTo(t.reshape(kept, [1, 1000]), [40, 1000]), [1, 1, 2500, 16]);
   await expect(t.attention(rows, rows, rows, { mask: t.mask.causal() }).data(device)).rejects.toThrow(WasmMemoryError);
-  await expect(t.compile((x: t.Tensor) => Array.from({ length: 300 }, () => x), { device })(kept)).rejects.toThrow(WasmMemoryError);
+  await expect(t.compile((x: t.Tensor) => Array.from({ length: 300 }, () => x), { device })(kept)).rejects.toThrow(
+    WasmMemoryError,
+  );
 
   expect(device.memory().rootBytes).toBe(before);
   const doubled = await t.add(kept, kept).data(device);

@@ -20,7 +20,13 @@ describe.each(TIERS)('%s', (tier) => {
   test.each([...opTable.keys()])('%s', async (name) => {
     const values = onlyOrdinary.has(name) ? (['ordinary'] as const) : (['ordinary', 'extreme'] as const);
     for (const maxLength of lengths) {
-      const { compared, refused } = await checkDeviceAgainstReference(device, { ops: [name], numRuns: 25, seed: SEED, maxLength, values });
+      const { compared, refused } = await checkDeviceAgainstReference(device, {
+        ops: [name],
+        numRuns: 25,
+        seed: SEED,
+        maxLength,
+        values,
+      });
       expect(compared[name]).toBe(25 * values.length);
       expect(refused).toEqual({});
     }

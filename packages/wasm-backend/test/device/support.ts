@@ -26,13 +26,16 @@ export function bufferOf(value: Tensor): DeviceBuffer {
 /** Sets every byte outside the given buffers to 255: NaN as f32, a wild index as i32. */
 export function poison(memory: WebAssembly.Memory, kept: readonly DeviceBuffer[]): void {
   const bytes = new Uint8Array(memory.buffer);
-  const saved = kept.map(rangeOf).map(({ pointer, byteLength }) => ({ pointer, data: bytes.slice(pointer, pointer + byteLength) }));
+  const saved = kept
+    .map(rangeOf)
+    .map(({ pointer, byteLength }) => ({ pointer, data: bytes.slice(pointer, pointer + byteLength) }));
   bytes.fill(255);
   for (const { pointer, data } of saved) bytes.set(data, pointer);
 }
 
 /** The bytes of a value, so that NaN equals NaN and -0 is not 0. */
-export const bytesOf = ({ data }: Pick<HostTensor, 'data'>): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+export const bytesOf = ({ data }: Pick<HostTensor, 'data'>): Uint8Array =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
 
 /** Fails unless two lists of tensors agree in every bit. */
 export async function expectSameBits(actual: readonly Tensor[], expected: readonly Tensor[]): Promise<void> {

@@ -24,16 +24,28 @@ interface Batch {
   readonly seed: t.Tensor;
 }
 
-const parameter = (shape: readonly number[], seed: number): t.Tensor => toTensor(seededValue(shape, 'f32', 'ordinary', seed));
+const parameter = (shape: readonly number[], seed: number): t.Tensor =>
+  toTensor(seededValue(shape, 'f32', 'ordinary', seed));
 
 export function startTraining(): TrainingState {
-  const parameters = { input: parameter([width, width], 1), gate: parameter([width, width], 2), norm: parameter([width], 3), head: parameter([classes, width], 4) };
+  const parameters = {
+    input: parameter([width, width], 1),
+    gate: parameter([width, width], 2),
+    norm: parameter([width], 3),
+    head: parameter([classes, width], 4),
+  };
   return { parameters, optimizer: t.adamwInit(parameters), lossSum: t.tensor(0) };
 }
 
 export function makeBatch(step: number): Batch {
-  const labels = Int32Array.from({ length: batch * length }, (_, i) => ((i + step) % 4 === 0 ? t.ignoredLabel : (i * 7 + step) % classes));
-  return { x: toTensor(seededValue([batch, length, width], 'f32', 'ordinary', 100 + (step % 5))), labels: t.tensor(labels), seed: t.tensor(Uint32Array.of(step, 7)) };
+  const labels = Int32Array.from({ length: batch * length }, (_, i) =>
+    (i + step) % 4 === 0 ? t.ignoredLabel : (i * 7 + step) % classes,
+  );
+  return {
+    x: toTensor(seededValue([batch, length, width], 'f32', 'ordinary', 100 + (step % 5))),
+    labels: t.tensor(labels),
+    seed: t.tensor(Uint32Array.of(step, 7)),
+  };
 }
 
 function loss({ input, gate, norm, head }: Parameters, { x, labels, seed }: Batch): t.Tensor {
@@ -41,7 +53,12 @@ function loss({ input, gate, norm, head }: Parameters, { x, labels, seed }: Batc
   const hidden = t.swiglu(t.linear(n, gate), t.linear(n, input));
   const heads = t.permute(t.reshape(hidden, [batch, length, 2, width / 2]), [0, 2, 1, 3]);
   const attended = t.permute(t.attention(heads, heads, heads, { mask: t.mask.causal() }), [0, 2, 1, 3]);
-  return t.mean(t.softmaxCrossEntropy(t.linear(t.reshape(t.add(x, t.reshape(attended, x.shape)), [batch * length, width]), head), labels));
+  return t.mean(
+    t.softmaxCrossEntropy(
+      t.linear(t.reshape(t.add(x, t.reshape(attended, x.shape)), [batch * length, width]), head),
+      labels,
+    ),
+  );
 }
 
 export type TrainingStep = (state: TrainingState, batch: Batch, rates: t.Tensor) => Promise<TrainingState>;
@@ -57,7 +74,11 @@ export function trainingStep(device: t.Device): TrainingStep {
 }
 
 /** Every tensor of the state after `steps` steps. */
-export async function train(device: t.Device, steps: number, onStep: (step: number) => void = () => {}): Promise<t.Tensor[]> {
+export async function train(
+  device: t.Device,
+  steps: number,
+  onStep: (step: number) => void = () => {},
+): Promise<t.Tensor[]> {
   const step = trainingStep(device);
   let state = startTraining();
   for (let i = 0; i < steps; i++) {

@@ -39,7 +39,7 @@ describe.each(TIERS)('%s', (tier) => {
       arena.checkGuards();
       const words = fillRandomBits(new Uint32Array(given.count), seed, given.stream);
       const factor = Math.fround(1 / (1 - p));
-      const expected = data.map((value, i) => ((words[i] as number) >>> 8) * 2 ** -24 < p ? 0 : value * factor);
+      const expected = data.map((value, i) => (((words[i] as number) >>> 8) * 2 ** -24 < p ? 0 : value * factor));
       expect(arena.read(y, given.count)).toEqual(expected);
     });
     fc.assert(property, { seed: SEED, numRuns: 60 });

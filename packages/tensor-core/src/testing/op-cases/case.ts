@@ -38,7 +38,10 @@ export interface OpCase {
 /** An invocation that prints as its specs, not as its numbers. */
 export function invocation(inputs: readonly HostTensor[], attributes: object = {}): OpInvocation {
   const print = (): string => {
-    const specs = inputs.map(({ dtype, shape, data }) => `${dtype}${formatShape(shape)} = {${data.slice(0, 12).join(', ')}${data.length > 12 ? ', …' : ''}}`);
+    const specs = inputs.map(
+      ({ dtype, shape, data }) =>
+        `${dtype}${formatShape(shape)} = {${data.slice(0, 12).join(', ')}${data.length > 12 ? ', …' : ''}}`,
+    );
     return `(${specs.join('; ')}) ${JSON.stringify(attributes)}`;
   };
   return Object.defineProperty({ inputs, attributes }, fc.toStringMethod, { value: print });

@@ -67,11 +67,16 @@ function binary({
 }: BinaryOptions = {}): OpCase {
   return {
     invocations: ({ values, maxLength }) =>
-      fc.tuple(dtypesFor(values, dtypes), arbitraryBroadcastPair({ maxLength })).chain(([dtype, [a, b]]) =>
-        fc
-          .tuple(arbitraryValue(a, dtype, rangeFor(dtype, values, left)), arbitraryValue(b, dtype, rangeFor(dtype, values, right)))
-          .map((operands) => invocation(operands)),
-      ),
+      fc
+        .tuple(dtypesFor(values, dtypes), arbitraryBroadcastPair({ maxLength }))
+        .chain(([dtype, [a, b]]) =>
+          fc
+            .tuple(
+              arbitraryValue(a, dtype, rangeFor(dtype, values, left)),
+              arbitraryValue(b, dtype, rangeFor(dtype, values, right)),
+            )
+            .map((operands) => invocation(operands)),
+        ),
     differentiable,
     tolerance,
   };
@@ -86,16 +91,22 @@ const comparison = (): OpCase =>
   });
 
 /** Operands on two grids that never meet, so that the larger one is never in doubt. */
-const grids = { left: { ...ordinaryRanges, smooth: 'evenGrid' }, right: { ...ordinaryRanges, smooth: 'oddGrid' } } as const;
+const grids = {
+  left: { ...ordinaryRanges, smooth: 'evenGrid' },
+  right: { ...ordinaryRanges, smooth: 'oddGrid' },
+} as const;
 
 const logical = binary({ dtypes: ['bool'], tolerance: exact, differentiable: noInputs });
 
 const select: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(dtypesFor(values, [...numeric, 'bool', 'f16']), arbitraryBroadcastShapes(3, { maxLength })).chain(([dtype, [c, a, b]]) => {
-      const branch = (shape: readonly number[]) => arbitraryValue(shape, dtype, rangeFor(dtype, values, ordinaryRanges));
-      return fc.tuple(arbitraryValue(c!, 'bool'), branch(a!), branch(b!)).map((operands) => invocation(operands));
-    }),
+    fc
+      .tuple(dtypesFor(values, [...numeric, 'bool', 'f16']), arbitraryBroadcastShapes(3, { maxLength }))
+      .chain(([dtype, [c, a, b]]) => {
+        const branch = (shape: readonly number[]) =>
+          arbitraryValue(shape, dtype, rangeFor(dtype, values, ordinaryRanges));
+        return fc.tuple(arbitraryValue(c!, 'bool'), branch(a!), branch(b!)).map((operands) => invocation(operands));
+      }),
   differentiable: floatInputs,
   tolerance: exact,
 };
@@ -105,12 +116,14 @@ const allDtypes: readonly DType[] = ['f32', 'f16', 'bf16', 'i32', 'u32', 'bool']
 /** Conversions between all dtypes of numbers that both can hold. */
 const cast: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(dtypesFor(values, allDtypes), dtypesFor(values, allDtypes), arbitraryShape({ maxLength })).chain(([from, to, shape]) => {
-      const whole = ['i32', 'u32'];
-      const anything = values === 'extreme' && !whole.includes(from) && !whole.includes(to);
-      const range: ValueRange = anything ? 'special' : from === 'u32' || to === 'u32' ? 'positive' : 'moderate';
-      return arbitraryValue(shape, from, range).map((x) => invocation([x], { dtype: to }));
-    }),
+    fc
+      .tuple(dtypesFor(values, allDtypes), dtypesFor(values, allDtypes), arbitraryShape({ maxLength }))
+      .chain(([from, to, shape]) => {
+        const whole = ['i32', 'u32'];
+        const anything = values === 'extreme' && !whole.includes(from) && !whole.includes(to);
+        const range: ValueRange = anything ? 'special' : from === 'u32' || to === 'u32' ? 'positive' : 'moderate';
+        return arbitraryValue(shape, from, range).map((x) => invocation([x], { dtype: to }));
+      }),
   differentiable: firstInput,
   tolerance: exact,
 };
@@ -131,23 +144,29 @@ const wholeDtypes: readonly DType[] = ['i32', 'u32', 'bool'];
 
 const full: OpCase = {
   invocations: ({ maxLength }) =>
-    fc.tuple(arbitraryShape({ maxLength }), fc.constantFrom(...allDtypes), fc.float({ min: -100, max: 100 })).map(([shape, dtype, value]) =>
-      invocation([], { shape, dtype, value: wholeDtypes.includes(dtype) ? Number(value > 0) : value }),
-    ),
+    fc
+      .tuple(arbitraryShape({ maxLength }), fc.constantFrom(...allDtypes), fc.float({ min: -100, max: 100 }))
+      .map(([shape, dtype, value]) =>
+        invocation([], { shape, dtype, value: wholeDtypes.includes(dtype) ? Number(value > 0) : value }),
+      ),
   differentiable: noInputs,
   tolerance: exact,
 };
 
 const iota: OpCase = {
   invocations: ({ maxLength }) =>
-    fc.tuple(fc.nat(maxLength), fc.constantFrom(...numeric)).map(([length, dtype]) => invocation([], { length, dtype })),
+    fc
+      .tuple(fc.nat(maxLength), fc.constantFrom(...numeric))
+      .map(([length, dtype]) => invocation([], { length, dtype })),
   differentiable: noInputs,
   tolerance: exact,
 };
 
 const randomBits: OpCase = {
   invocations: ({ maxLength }) =>
-    fc.tuple(arbitrarySeedWords(), arbitraryShape({ maxLength }), fc.nat()).map(([seed, shape, stream]) => invocation([seed], { shape, stream })),
+    fc
+      .tuple(arbitrarySeedWords(), arbitraryShape({ maxLength }), fc.nat())
+      .map(([seed, shape, stream]) => invocation([seed], { shape, stream })),
   differentiable: noInputs,
   tolerance: exact,
 };

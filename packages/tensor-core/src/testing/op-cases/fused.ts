@@ -18,12 +18,21 @@ import {
   arbitraryTensor,
   arbitraryValue,
 } from '../arbitrary-values.js';
-import { type CaseOptions, type OpCase, backwardCase, everyInput, firstInput, invocation, sumTolerance } from './case.js';
+import {
+  type CaseOptions,
+  type OpCase,
+  backwardCase,
+  everyInput,
+  firstInput,
+  invocation,
+  sumTolerance,
+} from './case.js';
 
 const rangeOf = (values: CaseOptions['values']): ValueRange => (values === 'extreme' ? 'moderate' : 'ordinary');
 
 const gelu: OpCase = {
-  invocations: ({ values, maxLength }) => arbitraryTensor('f32', rangeOf(values), { maxLength }).map((x) => invocation([x])),
+  invocations: ({ values, maxLength }) =>
+    arbitraryTensor('f32', rangeOf(values), { maxLength }).map((x) => invocation([x])),
   differentiable: firstInput,
 };
 
@@ -38,7 +47,9 @@ const swiglu: OpCase = {
 
 const softmax: OpCase = {
   invocations: ({ values, maxLength }) =>
-    arbitraryTensor('f32', values === 'extreme' ? 'scores' : 'ordinary', { minRank: 1, maxLength }).map((x) => invocation([x])),
+    arbitraryTensor('f32', values === 'extreme' ? 'scores' : 'ordinary', { minRank: 1, maxLength }).map((x) =>
+      invocation([x]),
+    ),
   differentiable: firstInput,
   tolerance: sumTolerance,
 };
@@ -47,12 +58,20 @@ const softmax: OpCase = {
 function norm(count: number): OpCase {
   return {
     invocations: ({ values, maxLength }) =>
-      fc.tuple(arbitraryShape({ maxRank: 2, maxLength }), fc.integer({ min: 1, max: maxLength })).chain(([lead, width]) =>
-        fc
-          .tuple(arbitraryValue([...lead, width], 'f32', rangeOf(values)), fc.constantFrom(1e-6, 1e-5, 0.1), ...Array.from({ length: count }, () => arbitraryValue([width])))
-          // Small epsilons make the function too steep for finite differences where a row is nearly constant.
-          .map(([x, epsilon, ...vectors]) => invocation([x, ...vectors], { epsilon: values === 'smooth' ? 0.1 : epsilon })),
-      ),
+      fc
+        .tuple(arbitraryShape({ maxRank: 2, maxLength }), fc.integer({ min: 1, max: maxLength }))
+        .chain(([lead, width]) =>
+          fc
+            .tuple(
+              arbitraryValue([...lead, width], 'f32', rangeOf(values)),
+              fc.constantFrom(1e-6, 1e-5, 0.1),
+              ...Array.from({ length: count }, () => arbitraryValue([width])),
+            )
+            // Small epsilons make the function too steep for finite differences where a row is nearly constant.
+            .map(([x, epsilon, ...vectors]) =>
+              invocation([x, ...vectors], { epsilon: values === 'smooth' ? 0.1 : epsilon }),
+            ),
+        ),
     differentiable: everyInput,
     differentiableOutputs: [0],
     tolerance: { absolute: 1e-4, relative: 1e-4, norm: 1e-5 },
@@ -62,11 +81,17 @@ function norm(count: number): OpCase {
 const linear: OpCase = {
   invocations: ({ values, maxLength }) => {
     const length = arbitraryLength({ maxLength });
-    return fc.tuple(arbitraryShape({ maxRank: 2, maxLength }), length, length, fc.boolean()).chain(([lead, inputs, outputs, biased]) =>
-      fc
-        .tuple(arbitraryValue([...lead, inputs], 'f32', rangeOf(values)), arbitraryValue([outputs, inputs], 'f32', rangeOf(values)), arbitraryValue([outputs]))
-        .map(([x, weight, bias]) => invocation(biased ? [x, weight, bias] : [x, weight])),
-    );
+    return fc
+      .tuple(arbitraryShape({ maxRank: 2, maxLength }), length, length, fc.boolean())
+      .chain(([lead, inputs, outputs, biased]) =>
+        fc
+          .tuple(
+            arbitraryValue([...lead, inputs], 'f32', rangeOf(values)),
+            arbitraryValue([outputs, inputs], 'f32', rangeOf(values)),
+            arbitraryValue([outputs]),
+          )
+          .map(([x, weight, bias]) => invocation(biased ? [x, weight, bias] : [x, weight])),
+      );
   },
   differentiable: everyInput,
   tolerance: sumTolerance,
@@ -75,10 +100,14 @@ const linear: OpCase = {
 const rope: OpCase = {
   invocations: ({ values, maxLength }) => {
     const length = arbitraryLength({ maxLength });
-    return fc.tuple(fc.integer({ min: 0, max: 3 }), length, length, length, fc.boolean()).chain(([batch, heads, rows, half, shared]) => {
-      const table = arbitraryValue([shared ? 1 : batch, rows, half]);
-      return fc.tuple(arbitraryValue([batch, heads, rows, 2 * half], 'f32', rangeOf(values)), table, table).map((operands) => invocation(operands));
-    });
+    return fc
+      .tuple(fc.integer({ min: 0, max: 3 }), length, length, length, fc.boolean())
+      .chain(([batch, heads, rows, half, shared]) => {
+        const table = arbitraryValue([shared ? 1 : batch, rows, half]);
+        return fc
+          .tuple(arbitraryValue([batch, heads, rows, 2 * half], 'f32', rangeOf(values)), table, table)
+          .map((operands) => invocation(operands));
+      });
   },
   differentiable: firstInput,
   tolerance: { absolute: 1e-6, relative: 1e-5, norm: 1e-6 },
@@ -87,7 +116,12 @@ const rope: OpCase = {
 const dropout: OpCase = {
   invocations: ({ values, maxLength }) =>
     fc
-      .tuple(arbitraryTensor('f32', rangeOf(values), { maxLength }), arbitrarySeedWords(), fc.constantFrom(0, 0.05, 0.5, 0.9), fc.nat(1000))
+      .tuple(
+        arbitraryTensor('f32', rangeOf(values), { maxLength }),
+        arbitrarySeedWords(),
+        fc.constantFrom(0, 0.05, 0.5, 0.9),
+        fc.nat(1000),
+      )
       .map(([x, seed, probability, stream]) => invocation([x, seed], { probability, stream })),
   differentiable: firstInput,
 };
@@ -99,7 +133,9 @@ const softmaxCrossEntropy: OpCase = {
         ...value,
         data: Int32Array.from(value.data, (label) => (label === classes ? ignoredLabel : label)),
       }));
-      return fc.tuple(arbitraryValue([rows, classes], 'f32', rangeOf(values)), labels).map((operands) => invocation(operands));
+      return fc
+        .tuple(arbitraryValue([rows, classes], 'f32', rangeOf(values)), labels)
+        .map((operands) => invocation(operands));
     }),
   differentiable: firstInput,
   tolerance: { absolute: 1e-4, relative: 1e-5, norm: 1e-5 },
@@ -120,7 +156,10 @@ const adamwStep: OpCase = {
         .tuple(value, value, value, arbitraryValue(shape, 'f32', 'positive'), fc.integer({ min: 1, max: 50 }), options)
         .map(([parameter, gradient, first, second, step, attributes]) => {
           const rates = Float32Array.of(0.1 / step, 1 - attributes.beta1 ** step, 1 - attributes.beta2 ** step);
-          return invocation([parameter, gradient, first, second, { shape: [3], dtype: 'f32', data: rates }], attributes);
+          return invocation(
+            [parameter, gradient, first, second, { shape: [3], dtype: 'f32', data: rates }],
+            attributes,
+          );
         });
     }),
   differentiable: everyInput,
@@ -133,7 +172,15 @@ const attention: OpCase = {
     const length = arbitraryLength({ maxLength: Math.min(maxLength, 40) });
     const small = fc.integer({ min: 1, max: 2 });
     return fc
-      .tuple(small, small, small, length, length, fc.integer({ min: 1, max: Math.min(maxLength, 64) }), fc.constantFrom(0.3, 1))
+      .tuple(
+        small,
+        small,
+        small,
+        length,
+        length,
+        fc.integer({ min: 1, max: Math.min(maxLength, 64) }),
+        fc.constantFrom(0.3, 1),
+      )
       .chain(([batch, keyHeads, group, queries, keys, width, scale]) =>
         fc
           .tuple(
@@ -142,7 +189,9 @@ const attention: OpCase = {
             arbitraryValue([batch, keyHeads, keys, width], 'f32', rangeOf(values)),
             fc.option(arbitraryMask({ batch, queries, keys })),
           )
-          .map(([q, k, v, mask]) => invocation([q, k, v, ...(mask?.operands ?? [])], { scale, mask: mask?.expression ?? null })),
+          .map(([q, k, v, mask]) =>
+            invocation([q, k, v, ...(mask?.operands ?? [])], { scale, mask: mask?.expression ?? null }),
+          ),
       );
   },
   differentiable: ({ inputs }) => inputs.flatMap(({ dtype }, place) => (dtype === 'f32' ? [place] : [])),

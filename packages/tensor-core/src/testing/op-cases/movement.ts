@@ -26,9 +26,13 @@ const numeric: readonly DType[] = ['f32', 'i32', 'u32'];
 function movement(attributes: (shape: readonly number[]) => fc.Arbitrary<object>, options: ShapeOptions = {}): OpCase {
   return {
     invocations: ({ values, maxLength }) =>
-      fc.tuple(dtypeFor(values, everyDtype), arbitraryShape({ ...options, maxLength })).chain(([dtype, shape]) =>
-        fc.tuple(arbitraryValue(shape, dtype, values === 'extreme' ? 'special' : 'ordinary'), attributes(shape)).map(([x, chosen]) => invocation([x], chosen)),
-      ),
+      fc
+        .tuple(dtypeFor(values, everyDtype), arbitraryShape({ ...options, maxLength }))
+        .chain(([dtype, shape]) =>
+          fc
+            .tuple(arbitraryValue(shape, dtype, values === 'extreme' ? 'special' : 'ordinary'), attributes(shape))
+            .map(([x, chosen]) => invocation([x], chosen)),
+        ),
     differentiable: firstInput,
     tolerance: exact,
   };
@@ -43,25 +47,39 @@ const reshape = movement((shape) =>
 );
 
 const permute = movement((shape) =>
-  fc.shuffledSubarray(shape.map((_, axis) => axis), { minLength: shape.length }).map((axes) => ({ axes })),
+  fc
+    .shuffledSubarray(
+      shape.map((_, axis) => axis),
+      { minLength: shape.length },
+    )
+    .map((axes) => ({ axes })),
 );
 
 const slice = movement((shape) =>
   fc
-    .tuple(...shape.map((size) => fc.tuple(fc.nat(size), fc.nat(size)).map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const)))
+    .tuple(
+      ...shape.map((size) =>
+        fc.tuple(fc.nat(size), fc.nat(size)).map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const),
+      ),
+    )
     .map((bounds) => ({ start: bounds.map(([start]) => start), end: bounds.map(([, end]) => end) })),
 );
 
-const pad = movement((shape) => {
-  const widths = fc.array(fc.nat(2), { minLength: shape.length, maxLength: shape.length });
-  return fc.record({ before: widths, after: widths });
-}, { maxRank: 3 });
+const pad = movement(
+  (shape) => {
+    const widths = fc.array(fc.nat(2), { minLength: shape.length, maxLength: shape.length });
+    return fc.record({ before: widths, after: widths });
+  },
+  { maxRank: 3 },
+);
 
 const broadcastTo: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(dtypeFor(values, everyDtype), arbitraryBroadcastPair({ maxLength })).chain(([dtype, [from, other]]) =>
-      arbitraryValue(from, dtype).map((x) => invocation([x], { shape: broadcastShapes(from, other, 'broadcastTo') })),
-    ),
+    fc
+      .tuple(dtypeFor(values, everyDtype), arbitraryBroadcastPair({ maxLength }))
+      .chain(([dtype, [from, other]]) =>
+        arbitraryValue(from, dtype).map((x) => invocation([x], { shape: broadcastShapes(from, other, 'broadcastTo') })),
+      ),
   differentiable: firstInput,
   tolerance: exact,
 };
@@ -71,11 +89,17 @@ const withLength = (shape: readonly number[], axis: number, length: number): num
 
 const concat: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(dtypeFor(values, everyDtype), arbitraryShape({ minRank: 1, maxLength })).chain(([dtype, shape]) =>
-      fc.tuple(axisOf(shape), fc.array(arbitraryLength({ maxLength: 4 }), { minLength: 1, maxLength: 4 })).chain(([axis, lengths]) =>
-        fc.tuple(...lengths.map((length) => arbitraryValue(withLength(shape, axis, length), dtype))).map((pieces: HostTensor[]) => invocation(pieces, { axis })),
+    fc
+      .tuple(dtypeFor(values, everyDtype), arbitraryShape({ minRank: 1, maxLength }))
+      .chain(([dtype, shape]) =>
+        fc
+          .tuple(axisOf(shape), fc.array(arbitraryLength({ maxLength: 4 }), { minLength: 1, maxLength: 4 }))
+          .chain(([axis, lengths]) =>
+            fc
+              .tuple(...lengths.map((length) => arbitraryValue(withLength(shape, axis, length), dtype)))
+              .map((pieces: HostTensor[]) => invocation(pieces, { axis })),
+          ),
       ),
-    ),
   differentiable: everyInput,
   tolerance: exact,
 };
@@ -99,36 +123,52 @@ const updateSlice: OpCase = {
 
 /** Indices of any shape into `rows` rows; no indices where there are no rows. */
 const indicesInto = (rows: number, maxLength: number): fc.Arbitrary<HostTensor> =>
-  arbitraryShape({ maxRank: 2, maxLength }).chain((shape) => (rows === 0 ? fc.constant({ shape: [0], dtype: 'i32' as const, data: new Int32Array(0) }) : arbitraryIndices(shape, rows)));
+  arbitraryShape({ maxRank: 2, maxLength }).chain((shape) =>
+    rows === 0
+      ? fc.constant({ shape: [0], dtype: 'i32' as const, data: new Int32Array(0) })
+      : arbitraryIndices(shape, rows),
+  );
 
 const gather: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(dtypeFor(values, everyDtype), arbitraryShape({ minRank: 1, maxRank: 3, maxLength })).chain(([dtype, shape]) =>
-      fc.tuple(arbitraryValue(shape, dtype), indicesInto(shape[0]!, maxLength)).map((operands) => invocation(operands)),
-    ),
+    fc
+      .tuple(dtypeFor(values, everyDtype), arbitraryShape({ minRank: 1, maxRank: 3, maxLength }))
+      .chain(([dtype, shape]) =>
+        fc
+          .tuple(arbitraryValue(shape, dtype), indicesInto(shape[0]!, maxLength))
+          .map((operands) => invocation(operands)),
+      ),
   differentiable: firstInput,
   tolerance: exact,
 };
 
 const scatterAdd: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(dtypeFor(values, numeric), arbitraryLength({ maxLength }), arbitraryShape({ maxRank: 2, maxLength })).chain(([dtype, rows, row]) =>
-      indicesInto(rows, maxLength).chain((indices) =>
-        arbitraryValue([...indices.shape, ...row], dtype).map((updates) => invocation([updates, indices], { rows })),
+    fc
+      .tuple(dtypeFor(values, numeric), arbitraryLength({ maxLength }), arbitraryShape({ maxRank: 2, maxLength }))
+      .chain(([dtype, rows, row]) =>
+        indicesInto(rows, maxLength).chain((indices) =>
+          arbitraryValue([...indices.shape, ...row], dtype).map((updates) => invocation([updates, indices], { rows })),
+        ),
       ),
-    ),
   differentiable: firstInput,
   tolerance: sumTolerance,
 };
 
-const reduction = (shape: readonly number[]): fc.Arbitrary<{ readonly axes: number[]; readonly keepDimensions: boolean }> =>
+const reduction = (
+  shape: readonly number[],
+): fc.Arbitrary<{ readonly axes: number[]; readonly keepDimensions: boolean }> =>
   fc.record({ axes: fc.subarray(shape.map((_, axis) => axis)), keepDimensions: fc.boolean() });
 
 const sum: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(dtypeFor(values, numeric), arbitraryShape({ maxLength })).chain(([dtype, shape]) =>
-      fc.tuple(arbitraryValue(shape, dtype, values === 'extreme' ? 'moderate' : 'ordinary'), reduction(shape)).map(([x, attributes]) => invocation([x], attributes)),
-    ),
+    fc
+      .tuple(dtypeFor(values, numeric), arbitraryShape({ maxLength }))
+      .chain(([dtype, shape]) =>
+        fc
+          .tuple(arbitraryValue(shape, dtype, values === 'extreme' ? 'moderate' : 'ordinary'), reduction(shape))
+          .map(([x, attributes]) => invocation([x], attributes)),
+      ),
   differentiable: firstInput,
   tolerance: { ...sumTolerance, absolute: 1e-4 },
 };
@@ -136,21 +176,32 @@ const sum: OpCase = {
 /** Without empty reductions where it must be smooth: the largest of nothing has no gradient. */
 const max: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(dtypeFor(values, numeric), arbitraryShape({ maxLength, minLength: values === 'smooth' ? 1 : 0 })).chain(([dtype, shape]) => {
-      const range = dtype === 'f32' && values === 'extreme' ? 'special' : 'ordinary';
-      const x = values === 'smooth' ? arbitraryDistinct(shape) : arbitraryValue(shape, dtype, dtype === 'f32' ? range : 'words');
-      return fc.tuple(x, reduction(shape)).map(([operand, attributes]) => invocation([operand], attributes));
-    }),
+    fc
+      .tuple(dtypeFor(values, numeric), arbitraryShape({ maxLength, minLength: values === 'smooth' ? 1 : 0 }))
+      .chain(([dtype, shape]) => {
+        const range = dtype === 'f32' && values === 'extreme' ? 'special' : 'ordinary';
+        const x =
+          values === 'smooth'
+            ? arbitraryDistinct(shape)
+            : arbitraryValue(shape, dtype, dtype === 'f32' ? range : 'words');
+        return fc.tuple(x, reduction(shape)).map(([operand, attributes]) => invocation([operand], attributes));
+      }),
   differentiable: firstInput,
   tolerance: exact,
 };
 
 const argmax: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(fc.constantFrom(...numeric), arbitraryShape({ maxRank: 3, maxLength }), fc.integer({ min: 1, max: maxLength })).chain(([dtype, lead, width]) => {
-      const range = dtype === 'f32' && values === 'extreme' ? 'special' : 'small';
-      return arbitraryValue([...lead, width], dtype, range).map((x) => invocation([x]));
-    }),
+    fc
+      .tuple(
+        fc.constantFrom(...numeric),
+        arbitraryShape({ maxRank: 3, maxLength }),
+        fc.integer({ min: 1, max: maxLength }),
+      )
+      .chain(([dtype, lead, width]) => {
+        const range = dtype === 'f32' && values === 'extreme' ? 'special' : 'small';
+        return arbitraryValue([...lead, width], dtype, range).map((x) => invocation([x]));
+      }),
   differentiable: noInputs,
   tolerance: exact,
 };
@@ -164,7 +215,9 @@ const matmul: OpCase = {
       .chain(([batch, m, n, k, transposeA, transposeB]) => {
         const a = [...batch, ...(transposeA ? [k, m] : [m, k])];
         const b = [...batch, ...(transposeB ? [n, k] : [k, n])];
-        return fc.tuple(arbitraryValue(a, 'f32', range), arbitraryValue(b, 'f32', range)).map((operands) => invocation(operands, { transposeA, transposeB }));
+        return fc
+          .tuple(arbitraryValue(a, 'f32', range), arbitraryValue(b, 'f32', range))
+          .map((operands) => invocation(operands, { transposeA, transposeB }));
       });
   },
   differentiable: everyInput,

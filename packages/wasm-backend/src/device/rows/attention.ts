@@ -1,6 +1,13 @@
 /** Attention, head by head; masks become bytes once per batch entry and run. */
 import { type AttentionAttributes, hostView, sizeOf } from '@mindseye/tensor-core';
-import { type BackwardAttributes, type KernelCall, type KernelOperand, type KernelRow, type KernelRows, clear } from '../kernel-row.js';
+import {
+  type BackwardAttributes,
+  type KernelCall,
+  type KernelOperand,
+  type KernelRow,
+  type KernelRows,
+  clear,
+} from '../kernel-row.js';
 import { type MaskRow, maskBytes } from '../mask-bytes.js';
 
 interface Heads {
@@ -14,8 +21,17 @@ interface Heads {
 }
 
 /** Calls `visit` for each (batch entry, query head), with the byte places of the head in q-like, k-like and lse-like values. */
-function forEachHead(call: KernelCall<unknown>, operands: readonly KernelOperand[], { scale, mask }: AttentionAttributes, visit: (heads: Heads, query: number, key: number, row: number) => void): void {
-  const { kernels, inputs: [q, k], scratch } = call;
+function forEachHead(
+  call: KernelCall<unknown>,
+  operands: readonly KernelOperand[],
+  { scale, mask }: AttentionAttributes,
+  visit: (heads: Heads, query: number, key: number, row: number) => void,
+): void {
+  const {
+    kernels,
+    inputs: [q, k],
+    scratch,
+  } = call;
   const [batch, queryHeads, queries, width] = q!.shape as [number, number, number, number];
   const [, keyHeads, keys] = k!.shape as [number, number, number];
   const working = kernels.attentionScratchBytes(queries, keys, width);
@@ -32,7 +48,14 @@ function forEachHead(call: KernelCall<unknown>, operands: readonly KernelOperand
   }
 }
 
-function bytesOf({ kernels, memo }: KernelCall<unknown>, operands: readonly KernelOperand[], mask: NonNullable<AttentionAttributes['mask']>, batch: number, queries: number, keys: number): Uint8Array {
+function bytesOf(
+  { kernels, memo }: KernelCall<unknown>,
+  operands: readonly KernelOperand[],
+  mask: NonNullable<AttentionAttributes['mask']>,
+  batch: number,
+  queries: number,
+  keys: number,
+): Uint8Array {
   const shared = operands.every(({ shape }) => shape[0] === 1);
   const key = `${JSON.stringify(mask)}|${operands.map(({ value }) => value).join()}|${shared ? 0 : batch}|${queries}|${keys}`;
   const known = memo.get(key);
@@ -51,9 +74,21 @@ function bytesOf({ kernels, memo }: KernelCall<unknown>, operands: readonly Kern
 
 const attention: KernelRow<AttentionAttributes> = {
   run(call) {
-    const { kernels, inputs: [q, k, v, ...operands], outputs: [y, lse], attributes } = call;
+    const {
+      kernels,
+      inputs: [q, k, v, ...operands],
+      outputs: [y, lse],
+      attributes,
+    } = call;
     forEachHead(call, operands, attributes, (heads, query, key, row) => {
-      kernels.attention({ ...heads, q: q!.pointer + query, k: k!.pointer + key, v: v!.pointer + key, y: y!.pointer + query, lse: lse!.pointer + row });
+      kernels.attention({
+        ...heads,
+        q: q!.pointer + query,
+        k: k!.pointer + key,
+        v: v!.pointer + key,
+        y: y!.pointer + query,
+        lse: lse!.pointer + row,
+      });
     });
   },
 };
@@ -61,7 +96,12 @@ const attention: KernelRow<AttentionAttributes> = {
 /** Inputs q, k, v, mask operands, y, lse and dy. */
 const attentionBackward: KernelRow<BackwardAttributes<AttentionAttributes>> = {
   run(call) {
-    const { kernels, inputs, outputs: [dq, dk, dv], attributes: { forward, inputCount } } = call;
+    const {
+      kernels,
+      inputs,
+      outputs: [dq, dk, dv],
+      attributes: { forward, inputCount },
+    } = call;
     const [q, k, v, ...operands] = inputs.slice(0, inputCount);
     const [y, lse, dy] = inputs.slice(inputCount);
     clear(kernels.memory, dk!);
@@ -83,4 +123,7 @@ const attentionBackward: KernelRow<BackwardAttributes<AttentionAttributes>> = {
   },
 };
 
-export const attentionRows: KernelRows = { attention: attention as KernelRow, attentionBackward: attentionBackward as KernelRow };
+export const attentionRows: KernelRows = {
+  attention: attention as KernelRow,
+  attentionBackward: attentionBackward as KernelRow,
+};

@@ -26,7 +26,11 @@ const scalarAt = (kernels: Kernels, pointer: number): number => new Float32Array
 const mul: KernelRow = {
   takes: ([a, b]) => isF32(a, b) && (sameShape(a!.shape, b!.shape) || sizeOf(a!.shape) === 1 || sizeOf(b!.shape) === 1),
   run(call) {
-    const { kernels, inputs: [a, b], outputs: [y] } = call;
+    const {
+      kernels,
+      inputs: [a, b],
+      outputs: [y],
+    } = call;
     if (sameShape(a!.shape, b!.shape)) return binary('mul').run(call);
     const [x, scalar] = sizeOf(b!.shape) === 1 ? [a!, b!] : [b!, a!];
     kernels.scale(y!.pointer, x.pointer, scalarAt(kernels, scalar.pointer), sizeOf(y!.shape));
@@ -35,9 +39,14 @@ const mul: KernelRow = {
 
 /** x + row for a vector along the last axis. */
 const add: KernelRow = {
-  takes: ([a, b]) => isF32(a, b) && (sameShape(a!.shape, b!.shape) || (b!.shape.length === 1 && a!.shape.at(-1) === b!.shape[0])),
+  takes: ([a, b]) =>
+    isF32(a, b) && (sameShape(a!.shape, b!.shape) || (b!.shape.length === 1 && a!.shape.at(-1) === b!.shape[0])),
   run(call) {
-    const { kernels, inputs: [a, b], outputs: [y] } = call;
+    const {
+      kernels,
+      inputs: [a, b],
+      outputs: [y],
+    } = call;
     if (sameShape(a!.shape, b!.shape)) return binary('add').run(call);
     kernels.addRowVector(y!.pointer, a!.pointer, b!.pointer, rowsOf(y!), columnsOf(y!));
   },
@@ -46,7 +55,14 @@ const add: KernelRow = {
 /** Inputs gate, up, y and dy. */
 const swigluBackward: KernelRow = {
   run({ kernels, inputs: [gate, up, , dy], outputs: [dgate, dup] }) {
-    kernels.swigluBackward({ gate: gate!.pointer, up: up!.pointer, dy: dy!.pointer, dgate: dgate!.pointer, dup: dup!.pointer, count: sizeOf(dy!.shape) });
+    kernels.swigluBackward({
+      gate: gate!.pointer,
+      up: up!.pointer,
+      dy: dy!.pointer,
+      dgate: dgate!.pointer,
+      dup: dup!.pointer,
+      count: sizeOf(dy!.shape),
+    });
   },
 };
 

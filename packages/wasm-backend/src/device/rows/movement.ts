@@ -15,7 +15,11 @@ const isWord: KernelRow['takes'] = ([x]) => byteSizeOf(x!.dtype) === 4;
 /** A copy of the bytes: ops that keep the order of elements. */
 const copy: KernelRow = {
   run({ kernels, inputs: [x], outputs: [y] }) {
-    new Uint8Array(kernels.memory.buffer).copyWithin(y!.pointer, x!.pointer, x!.pointer + byteSizeOf(x!.dtype) * sizeOf(x!.shape));
+    new Uint8Array(kernels.memory.buffer).copyWithin(
+      y!.pointer,
+      x!.pointer,
+      x!.pointer + byteSizeOf(x!.dtype) * sizeOf(x!.shape),
+    );
   },
 };
 
@@ -34,7 +38,12 @@ interface Walk {
   readonly toStart: number;
 }
 
-function move(memory: WebAssembly.Memory, read: number, write: number, { shape, from, to, fromStart, toStart }: Walk): void {
+function move(
+  memory: WebAssembly.Memory,
+  read: number,
+  write: number,
+  { shape, from, to, fromStart, toStart }: Walk,
+): void {
   if (sizeOf(shape) === 0) return;
   const words = new Uint32Array(memory.buffer);
   let rank = shape.length;
@@ -58,10 +67,14 @@ function move(memory: WebAssembly.Memory, read: number, write: number, { shape, 
   }
 }
 
-const offset = (start: readonly number[], strides: readonly number[]): number => start.reduce((sum, at, axis) => sum + at * strides[axis]!, 0);
+const offset = (start: readonly number[], strides: readonly number[]): number =>
+  start.reduce((sum, at, axis) => sum + at * strides[axis]!, 0);
 
 /** A row for an op whose walk is known from shapes and attributes. */
-const moving = <Attributes extends object>(walk: (call: KernelCall<Attributes>) => Walk, prepare?: (call: KernelCall<Attributes>) => void): KernelRow<Attributes> => ({
+const moving = <Attributes extends object>(
+  walk: (call: KernelCall<Attributes>) => Walk,
+  prepare?: (call: KernelCall<Attributes>) => void,
+): KernelRow<Attributes> => ({
   takes: isWord,
   run(call) {
     prepare?.(call);
@@ -71,7 +84,13 @@ const moving = <Attributes extends object>(walk: (call: KernelCall<Attributes>) 
 
 const permute = moving<{ readonly axes: readonly number[] }>(({ inputs: [x], outputs: [y], attributes: { axes } }) => {
   const strides = stridesOf(x!.shape);
-  return { shape: y!.shape, from: axes.map((axis) => strides[axis]!), to: stridesOf(y!.shape), fromStart: 0, toStart: 0 };
+  return {
+    shape: y!.shape,
+    from: axes.map((axis) => strides[axis]!),
+    to: stridesOf(y!.shape),
+    fromStart: 0,
+    toStart: 0,
+  };
 });
 
 const slice = moving<{ readonly start: readonly number[] }>(({ inputs: [x], outputs: [y], attributes: { start } }) => {
@@ -87,7 +106,13 @@ const pad = moving<{ readonly before: readonly number[] }>(
   ({ kernels, outputs: [y] }) => clear(kernels.memory, y!),
 );
 
-const broadcastTo = moving(({ inputs: [x], outputs: [y] }) => ({ shape: y!.shape, from: broadcastStrides(x!.shape, y!.shape), to: stridesOf(y!.shape), fromStart: 0, toStart: 0 }));
+const broadcastTo = moving(({ inputs: [x], outputs: [y] }) => ({
+  shape: y!.shape,
+  from: broadcastStrides(x!.shape, y!.shape),
+  to: stridesOf(y!.shape),
+  fromStart: 0,
+  toStart: 0,
+}));
 
 /** The leading axes of `y` that a condition has; undefined where it varies along a later axis than it is stretched along. */
 function leadingAxes(condition: TensorSpec, y: TensorSpec): number | undefined {
@@ -100,7 +125,9 @@ function leadingAxes(condition: TensorSpec, y: TensorSpec): number | undefined {
 /** One condition decides over a run of the trailing axes; a branch lies as y does, or is one element. */
 const select: KernelRow = {
   takes: ([condition, a, b], [y]) =>
-    byteSizeOf(y!.dtype) === 4 && leadingAxes(condition!, y!) !== undefined && [a, b].every((branch) => sameShape(branch!.shape, y!.shape) || sizeOf(branch!.shape) === 1),
+    byteSizeOf(y!.dtype) === 4 &&
+    leadingAxes(condition!, y!) !== undefined &&
+    [a, b].every((branch) => sameShape(branch!.shape, y!.shape) || sizeOf(branch!.shape) === 1),
   run({ kernels, inputs: [condition, a, b], outputs: [y] }) {
     const run = sizeOf(y!.shape.slice(leadingAxes(condition!, y!)));
     const chosen = new Uint8Array(kernels.memory.buffer, condition!.pointer, sizeOf(condition!.shape));

@@ -7,7 +7,16 @@ const matmul: KernelRow<MatmulAttributes> = {
     const { batch, m, n, k } = matmulSizes(a!, b!, attributes);
     const working = scratch(kernels.matmulScratchBytes(m, n, k));
     for (let z = 0; z < batch; z++) {
-      kernels.matmul({ a: a!.pointer + 4 * z * m * k, b: b!.pointer + 4 * z * k * n, c: c!.pointer + 4 * z * m * n, m, n, k, ...attributes, scratch: working });
+      kernels.matmul({
+        a: a!.pointer + 4 * z * m * k,
+        b: b!.pointer + 4 * z * k * n,
+        c: c!.pointer + 4 * z * m * n,
+        m,
+        n,
+        k,
+        ...attributes,
+        scratch: working,
+      });
     }
   },
 };

@@ -16,14 +16,28 @@ function seedAt({ memory }: Kernels, { pointer }: KernelOperand): readonly [numb
 const randomBits: KernelRow<StreamAttributes> = {
   run({ kernels, inputs: [seed], outputs: [y], attributes: { stream }, scratch }) {
     const working = scratch(kernels.randomScratchBytes);
-    kernels.randomWords({ out: y!.pointer, count: sizeOf(y!.shape), seed: seedAt(kernels, seed!), stream, scratch: working });
+    kernels.randomWords({
+      out: y!.pointer,
+      count: sizeOf(y!.shape),
+      seed: seedAt(kernels, seed!),
+      stream,
+      scratch: working,
+    });
   },
 };
 
 const dropout: KernelRow<StreamAttributes & { readonly probability: number }> = {
   run({ kernels, inputs: [x, seed], outputs: [y], attributes: { stream, probability }, scratch }) {
     const working = scratch(kernels.randomScratchBytes);
-    kernels.dropout({ x: x!.pointer, y: y!.pointer, count: sizeOf(x!.shape), probability, seed: seedAt(kernels, seed!), stream, scratch: working });
+    kernels.dropout({
+      x: x!.pointer,
+      y: y!.pointer,
+      count: sizeOf(x!.shape),
+      probability,
+      seed: seedAt(kernels, seed!),
+      stream,
+      scratch: working,
+    });
   },
 };
 

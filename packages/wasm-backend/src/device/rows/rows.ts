@@ -1,6 +1,14 @@
 /** Ops along the last axis: norms, softmax, cross entropy, sums, rotary embedding. */
 import { sizeOf } from '@mindseye/tensor-core';
-import { type BackwardAttributes, type KernelRow, type KernelRows, clear, columnsOf, isF32, rowsOf } from '../kernel-row.js';
+import {
+  type BackwardAttributes,
+  type KernelRow,
+  type KernelRows,
+  clear,
+  columnsOf,
+  isF32,
+  rowsOf,
+} from '../kernel-row.js';
 
 interface NormAttributes {
   readonly epsilon: number;
@@ -8,7 +16,15 @@ interface NormAttributes {
 
 const rmsNorm: KernelRow<NormAttributes> = {
   run({ kernels, inputs: [x, weight], outputs: [y, rstd], attributes: { epsilon } }) {
-    kernels.rmsNorm({ x: x!.pointer, weight: weight!.pointer, y: y!.pointer, rstd: rstd!.pointer, rows: rowsOf(x!), columns: columnsOf(x!), epsilon });
+    kernels.rmsNorm({
+      x: x!.pointer,
+      weight: weight!.pointer,
+      y: y!.pointer,
+      rstd: rstd!.pointer,
+      rows: rowsOf(x!),
+      columns: columnsOf(x!),
+      epsilon,
+    });
   },
 };
 
@@ -16,13 +32,30 @@ const rmsNorm: KernelRow<NormAttributes> = {
 const rmsNormBackward: KernelRow<BackwardAttributes<NormAttributes>> = {
   run({ kernels, inputs: [x, weight, , rstd, dy], outputs: [dx, dweight] }) {
     clear(kernels.memory, dweight!);
-    kernels.rmsNormBackward({ x: x!.pointer, weight: weight!.pointer, rstd: rstd!.pointer, dy: dy!.pointer, dx: dx!.pointer, dweight: dweight!.pointer, rows: rowsOf(x!), columns: columnsOf(x!) });
+    kernels.rmsNormBackward({
+      x: x!.pointer,
+      weight: weight!.pointer,
+      rstd: rstd!.pointer,
+      dy: dy!.pointer,
+      dx: dx!.pointer,
+      dweight: dweight!.pointer,
+      rows: rowsOf(x!),
+      columns: columnsOf(x!),
+    });
   },
 };
 
 const layerNorm: KernelRow<NormAttributes> = {
   run({ kernels, inputs: [x, weight, bias], outputs: [y], attributes: { epsilon } }) {
-    kernels.layerNorm({ x: x!.pointer, weight: weight!.pointer, bias: bias!.pointer, y: y!.pointer, rows: rowsOf(x!), columns: columnsOf(x!), epsilon });
+    kernels.layerNorm({
+      x: x!.pointer,
+      weight: weight!.pointer,
+      bias: bias!.pointer,
+      y: y!.pointer,
+      rows: rowsOf(x!),
+      columns: columnsOf(x!),
+      epsilon,
+    });
   },
 };
 
@@ -41,14 +74,27 @@ const softmaxBackward: KernelRow = {
 
 const softmaxCrossEntropy: KernelRow = {
   run({ kernels, inputs: [logits, labels], outputs: [loss] }) {
-    kernels.softmaxCrossEntropy({ logits: logits!.pointer, labels: labels!.pointer, loss: loss!.pointer, rows: rowsOf(logits!), classes: columnsOf(logits!) });
+    kernels.softmaxCrossEntropy({
+      logits: logits!.pointer,
+      labels: labels!.pointer,
+      loss: loss!.pointer,
+      rows: rowsOf(logits!),
+      classes: columnsOf(logits!),
+    });
   },
 };
 
 /** Inputs logits, labels, loss and dloss. */
 const softmaxCrossEntropyBackward: KernelRow = {
   run({ kernels, inputs: [logits, labels, , dloss], outputs: [dlogits] }) {
-    kernels.softmaxCrossEntropyBackward({ logits: logits!.pointer, labels: labels!.pointer, dloss: dloss!.pointer, dlogits: dlogits!.pointer, rows: rowsOf(logits!), classes: columnsOf(logits!) });
+    kernels.softmaxCrossEntropyBackward({
+      logits: logits!.pointer,
+      labels: labels!.pointer,
+      dloss: dloss!.pointer,
+      dlogits: dlogits!.pointer,
+      rows: rowsOf(logits!),
+      classes: columnsOf(logits!),
+    });
   },
 };
 
@@ -56,11 +102,13 @@ interface ReduceAttributes {
   readonly axes: readonly number[];
 }
 
-const isSuffix = (axes: readonly number[], rank: number): boolean => axes.every((axis, i) => axis === rank - axes.length + i);
+const isSuffix = (axes: readonly number[], rank: number): boolean =>
+  axes.every((axis, i) => axis === rank - axes.length + i);
 
 /** Sums over the trailing axes (all of them included), and over the leading axis of a matrix. */
 const sum: KernelRow<ReduceAttributes> = {
-  takes: ([x], _outputs, { axes }) => isF32(x) && (isSuffix(axes, x!.shape.length) || (x!.shape.length === 2 && axes.length === 1)),
+  takes: ([x], _outputs, { axes }) =>
+    isF32(x) && (isSuffix(axes, x!.shape.length) || (x!.shape.length === 2 && axes.length === 1)),
   run({ kernels, inputs: [x], outputs: [y], attributes: { axes } }) {
     if (isSuffix(axes, x!.shape.length)) {
       const rows = sizeOf(y!.shape);
@@ -77,7 +125,15 @@ const rope: KernelRow = {
     const [batch, heads, rows, width] = x!.shape as [number, number, number, number];
     const [entry, table] = [4 * heads * rows * width, cos!.shape[0] === 1 ? 0 : 2 * rows * width];
     for (let b = 0; b < batch; b++) {
-      kernels.rope({ x: x!.pointer + b * entry, y: y!.pointer + b * entry, cos: cos!.pointer + b * table, sin: sin!.pointer + b * table, heads, rows, width });
+      kernels.rope({
+        x: x!.pointer + b * entry,
+        y: y!.pointer + b * entry,
+        cos: cos!.pointer + b * table,
+        sin: sin!.pointer + b * table,
+        heads,
+        rows,
+        width,
+      });
     }
   },
 };

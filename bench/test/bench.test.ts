@@ -1,0 +1,53 @@
+/** That the benchmarks run and what their results hold. How fast anything is decides no test. */
+import { expect, test } from 'vitest';
+import { benchmarks } from '../src/benchmarks.ts';
+import { matmulModel } from '../src/peers/onnx-matmul.ts';
+import { measureRounds, median } from '../src/rounds.ts';
+import { describeResult, runBenchmark } from '../src/run-benchmark.ts';
+
+test('a quick training benchmark gives times, memory, machine and versions', async () => {
+  const benchmark = benchmarks['training-livr']!;
+  const progress: string[] = [];
+  const result = await runBenchmark('training-livr', benchmark, { quick: true }, (line) => progress.push(line));
+  expect(result.failures).toEqual({});
+  expect(result.subjects.map(({ name }) => name)).toEqual(['wasm relaxed', 'wasm simd128']);
+  for (const { metrics, details } of result.subjects) {
+    expect(metrics['ms per step']!.median).toBeGreaterThan(0);
+    expect(details).toMatchObject({
+      batchSize: 8,
+      memory: { rootMiB: expect.any(Number), peakMiB: expect.any(Number), peakRssMiB: expect.any(Number) },
+    });
+  }
+  expect(result.subjects[0]!.metrics['ms per step']!.timesBaseline).toBe(1);
+  expect(result).toMatchObject({
+    baseline: 'wasm relaxed',
+    quick: true,
+    machine: { cores: expect.any(Number), node: process.version },
+  });
+  expect(result.loadAverage.after.length).toBe(3);
+  expect(progress).toContain('training-livr: round 1 of 1');
+  expect(describeResult(benchmark, result)).toContain('ms per step');
+});
+
+test('a subject that cannot be opened is a failure with its reason, and the others are measured', async () => {
+  const module = new URL('../src/subjects/matmul.ts', import.meta.url);
+  const spec = (engine: string) => ({ name: engine, module, options: { engine, milliseconds: 1 } });
+  const result = await measureRounds({
+    subjects: [spec('no such engine'), spec('wasm relaxed')],
+    rounds: 1,
+    onProgress: () => {},
+  });
+  expect(result.failures).toEqual({ 'no such engine': 'no such engine: there is no engine "no such engine"' });
+  expect(result.subjects.map(({ name }) => name)).toEqual(['wasm relaxed']);
+});
+
+test('medians', () => {
+  expect([median([3, 1, 2]), median([4, 1, 3, 2])]).toEqual([2, 2.5]);
+});
+
+test('the ONNX model names its sizes', () => {
+  const model = matmulModel(1, 300, 2048);
+  // 300 and 2048 as varints.
+  expect(Buffer.from(model).includes(Buffer.from([0xac, 0x02]))).toBe(true);
+  expect(Buffer.from(model).includes(Buffer.from([0x80, 0x10]))).toBe(true);
+});
