@@ -99,6 +99,8 @@ function setupOf({ config, latentIds }: TinyModel, { trains, lora }: Method): Tr
 export interface TrainingRun {
   readonly trainer: Trainer;
   readonly batchSize: number;
+  /** Tokens of the longest example. */
+  readonly longest: number;
 }
 
 /** A trainer at its first step. Examples are few, so that those of later steps are at hand and only steps are timed. */
@@ -110,7 +112,12 @@ export async function startTraining(name: BenchMethod, device: Device): Promise<
   const ready = await Promise.all(Array.from({ length: examples.size }, async (_, i) => examples.example(i)));
   const data: TrainingSet = { size: ready.length, example: (index) => ready[index]! };
   const start: Trainables = await initializeTrainables(setup, SEED);
-  return { trainer: new Trainer({ method, setup, data, device, seed: SEED }, start), batchSize: method.batchSize };
+  const longest = Math.max(...ready.map(({ sequence }) => sequence.inputIds.length));
+  return {
+    trainer: new Trainer({ method, setup, data, device, seed: SEED }, start),
+    batchSize: method.batchSize,
+    longest,
+  };
 }
 
 export interface Answering {

@@ -20,7 +20,7 @@ const SETTLING_STEPS = 20;
 
 export const open: OpenSubject<TrainingOptions> = async ({ engine, method, stepsPerSample, growthSteps }) => {
   const device = openEngine(engine);
-  const { trainer, batchSize } = await startTraining(method, device);
+  const { trainer, batchSize, longest } = await startTraining(method, device);
   const run = trainer.run();
   const step = async (): Promise<StepEvent> => {
     const next = await run.next();
@@ -35,7 +35,7 @@ export const open: OpenSubject<TrainingOptions> = async ({ engine, method, steps
   return {
     sample: async () => ({ 'ms per step': await steps(stepsPerSample) }),
     async details() {
-      const settled = { batchSize, memory: await measureMemory(device) };
+      const settled = { batchSize, longestExampleTokens: longest, memory: await measureMemory(device) };
       if (growthSteps === 0) return settled;
       await steps(Math.min(SETTLING_STEPS, growthSteps));
       const before = await measureMemory(device);

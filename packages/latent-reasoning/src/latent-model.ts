@@ -63,7 +63,12 @@ export class LatentModel {
   readonly model: Qwen2_5_VL;
   readonly processor: Processor;
   readonly latentIds: readonly number[];
-  readonly #attentions: (operands: SequenceOperands, visualTokens: Tensor, roles: Tensor, name: MaskName) => Promise<readonly Tensor[]>;
+  readonly #attentions: (
+    operands: SequenceOperands,
+    visualTokens: Tensor,
+    roles: Tensor,
+    name: MaskName,
+  ) => Promise<readonly Tensor[]>;
 
   constructor({ context, processor, device, latentIds }: LatentModelOptions) {
     this.model = new Qwen2_5_VL(context, device);
@@ -72,8 +77,18 @@ export class LatentModel {
     this.#attentions = compile(
       (operands: SequenceOperands, visualTokens: Tensor, roles: Tensor, name: MaskName) => {
         const { inputIds, isVisual, visualIndex, cos, sin } = operands;
-        const inputsEmbeds = embedTokens(context, inputIds, { rows: visualTokens, where: isVisual, index: visualIndex });
-        return languageForward(context, { inputsEmbeds, cos, sin, mask: maskTable[name](roles), outputAttentions: true }).attentions!;
+        const inputsEmbeds = embedTokens(context, inputIds, {
+          rows: visualTokens,
+          where: isVisual,
+          index: visualIndex,
+        });
+        return languageForward(context, {
+          inputsEmbeds,
+          cos,
+          sin,
+          mask: maskTable[name](roles),
+          outputAttentions: true,
+        }).attentions!;
       },
       { device, name: 'the attention maps' },
     );
@@ -102,14 +117,20 @@ export class LatentModel {
     const visualTokens = await this.model.encodeImages(patches);
     const length = sequence.inputIds.length;
     const roles = tensor(sequence.roles, [1, length]);
-    const attentions = await this.#attentions(operands, visualTokens!, roles, condition.startsWith('bottleneck') ? 'bottleneck' : 'causal');
+    const attentions = await this.#attentions(
+      operands,
+      visualTokens!,
+      roles,
+      condition.startsWith('bottleneck') ? 'bottleneck' : 'causal',
+    );
     const latents = [...sequence.roles.keys()].filter((at) => sequence.roles[at] === role.latent);
     const queries = latents.length > 0 ? latents : [length - 1];
     const received = new Float64Array(length);
     for (const layer of attentions) {
       const weights = await layer.data(this.model.device);
       for (let head = 0; head < layer.shape[1]!; head++) {
-        for (const query of queries) for (let key = 0; key < length; key++) received[key]! += weights[(head * length + query) * length + key]!;
+        for (const query of queries)
+          for (let key = 0; key < length; key++) received[key]! += weights[(head * length + query) * length + key]!;
       }
     }
     return splitByImage(received, sequence, config.visionConfig.spatialMergeSize);
@@ -120,20 +141,33 @@ export class LatentModel {
     const { inputIds, vision } = this.processor.ask(question, images, { addGenerationPrompt: true });
     const patches = imagePatches(vision!);
     const grids: GridThw[] = patches.map(({ grid }) => grid);
-    const tokens = { imageTokenId: context.config.imageTokenId, endOfTurnId: this.processor.tokenizer.requireId('<|im_end|>'), latentIds: this.latentIds };
+    const tokens = {
+      imageTokenId: context.config.imageTokenId,
+      endOfTurnId: this.processor.tokenizer.requireId('<|im_end|>'),
+      latentIds: this.latentIds,
+    };
     const full = latentSequence({ inputIds, grids }, tokens);
     const { positions } = ropeIndex(full.inputIds, grids, context.config, context.config.visionConfig.spatialMergeSize);
     const kept = condition.endsWith('no-latents') ? withoutLatents(full, positions) : { sequence: full, positions };
     return { ...kept, images: patches };
   }
 
-  #request({ question, images, condition = 'standard', maxNewTokens = 16, stopIds, signal }: Question): ImageGenerateRequest {
+  #request({
+    question,
+    images,
+    condition = 'standard',
+    maxNewTokens = 16,
+    stopIds,
+    signal,
+  }: Question): ImageGenerateRequest {
     const { sequence, positions, images: patches } = this.#prepare(question, images, condition);
     return {
       row: { inputIds: sequence.inputIds, positions },
       images: patches,
       maxNewTokens,
-      ...(condition.startsWith('bottleneck') && { roles: { prompt: sequence.roles, generated: role.answer, table: bottleneckTable } }),
+      ...(condition.startsWith('bottleneck') && {
+        roles: { prompt: sequence.roles, generated: role.answer, table: bottleneckTable },
+      }),
       ...(stopIds && { stopIds }),
       ...(signal && { signal }),
     };
@@ -141,7 +175,10 @@ export class LatentModel {
 }
 
 /** A sequence with its latents taken out and every other token at the position it had. */
-function withoutLatents({ inputIds, roles, labels, grids }: LatentSequence, positions: Int32Array): { readonly sequence: LatentSequence; readonly positions: Int32Array } {
+function withoutLatents(
+  { inputIds, roles, labels, grids }: LatentSequence,
+  positions: Int32Array,
+): { readonly sequence: LatentSequence; readonly positions: Int32Array } {
   const length = inputIds.length;
   const kept = (_value: number, at: number): boolean => roles[at % length] !== role.latent;
   return {
@@ -157,7 +194,8 @@ function splitByImage(received: Float64Array, { roles, grids }: LatentSequence, 
   return grids.map(([frames, height, width]) => {
     const [rows, columns] = [height / merge, width / merge];
     const weights = new Float32Array(rows * columns);
-    for (let unit = 0; unit < frames * rows * columns; unit++) weights[unit % (rows * columns)]! += visual[at++]! / total;
+    for (let unit = 0; unit < frames * rows * columns; unit++)
+      weights[unit % (rows * columns)]! += visual[at++]! / total;
     return { rows, columns, weights };
   });
 }

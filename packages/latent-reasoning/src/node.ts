@@ -12,7 +12,12 @@ import type { TrainingState } from './train/trainer.js';
 const [configFile, weightsFile] = ['adapter_config.json', 'adapter_model.safetensors'];
 
 /** Writes a PEFT adapter folder. Each file is complete or not there. */
-export async function saveAdapter(folder: string, adapter: PeftAdapter, baseModel: string, device: Device): Promise<void> {
+export async function saveAdapter(
+  folder: string,
+  adapter: PeftAdapter,
+  baseModel: string,
+  device: Device,
+): Promise<void> {
   await writeSafetensors(path.join(folder, weightsFile), await peftEntries(adapter, device), { format: 'pt' });
   await writeJsonAtomic(path.join(folder, configFile), peftConfig(adapter, baseModel));
 }
@@ -30,7 +35,10 @@ export async function loadAdapter(folder: string): Promise<PeftAdapter> {
 
 async function readJsonFile(location: string): Promise<unknown> {
   const text = await readFile(location, 'utf8').catch((cause: unknown) => {
-    throw new InvalidInputError(`${location} cannot be read: an adapter folder holds ${configFile} and ${weightsFile}`, { cause });
+    throw new InvalidInputError(
+      `${location} cannot be read: an adapter folder holds ${configFile} and ${weightsFile}`,
+      { cause },
+    );
   });
   try {
     return JSON.parse(text);
@@ -40,7 +48,12 @@ async function readJsonFile(location: string): Promise<unknown> {
 }
 
 /** Writes the state of a run, so that `loadCheckpoint` goes on with it to the bit. */
-export async function saveCheckpoint(file: string, state: TrainingState, identity: RunIdentity, device: Device): Promise<void> {
+export async function saveCheckpoint(
+  file: string,
+  state: TrainingState,
+  identity: RunIdentity,
+  device: Device,
+): Promise<void> {
   const { entries, metadata } = await checkpointEntries(state, identity, device);
   await writeSafetensors(file, entries, metadata);
 }

@@ -35,10 +35,15 @@ export interface SequenceTokens {
 export function latentSequence(prompt: Prompt, tokens: SequenceTokens, answerIds?: ArrayLike<number>): LatentSequence {
   const ids = Array.from(prompt.inputIds);
   const endOfUserTurn = ids.lastIndexOf(tokens.endOfTurnId);
-  if (endOfUserTurn < 0) throw new InvalidInputError(`the prompt has no end-of-turn token ${tokens.endOfTurnId} after the question: render it with the chat template`);
+  if (endOfUserTurn < 0)
+    throw new InvalidInputError(
+      `the prompt has no end-of-turn token ${tokens.endOfTurnId} after the question: render it with the chat template`,
+    );
   const withLatents = [...ids.slice(0, endOfUserTurn), ...tokens.latentIds, ...ids.slice(endOfUserTurn)];
   const isLatent = (at: number): boolean => at >= endOfUserTurn && at < endOfUserTurn + tokens.latentIds.length;
-  const roles = withLatents.map((id, at): number => (isLatent(at) ? role.latent : id === tokens.imageTokenId ? role.image : role.prompt));
+  const roles = withLatents.map((id, at): number =>
+    isLatent(at) ? role.latent : id === tokens.imageTokenId ? role.image : role.prompt,
+  );
   const answer = answerIds ? [...Array.from(answerIds), tokens.endOfTurnId] : [];
   return {
     inputIds: Int32Array.from([...withLatents, ...answer]),

@@ -60,8 +60,11 @@ export const decoderOf = (dtype: DType): ((stored: number) => number) => dtypeTa
 export const allocateHost = (dtype: DType, length: number): HostArray => new dtypeTable[dtype].host(length);
 
 /** A view of a tensor that lies in a larger buffer, such as a WebAssembly memory. */
-export const hostView = (buffer: ArrayBufferLike, byteOffset: number, spec: { readonly shape: readonly number[]; readonly dtype: DType }): HostArray =>
-  new dtypeTable[spec.dtype].host(buffer, byteOffset, sizeOf(spec.shape));
+export const hostView = (
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  spec: { readonly shape: readonly number[]; readonly dtype: DType },
+): HostArray => new dtypeTable[spec.dtype].host(buffer, byteOffset, sizeOf(spec.shape));
 
 /** The dtype that a plain typed array stands for when none is named. */
 export function dtypeOfArray(data: HostArray): DType {

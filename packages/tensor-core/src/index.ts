@@ -6,7 +6,14 @@ export { type Shape, broadcastStrides, formatShape, sameShape, sizeOf, stridesOf
 export { type GraphNode, Tensor, type TensorLike, type TensorSpec, tensor } from './tensor.js';
 export type { HostTensor, Op, ReferenceCall, VjpCall } from './op.js';
 export { apply, applyOne, full } from './op.js';
-export { type Device, type DeviceBuffer, type Executable, type MemoryReport, defaultDevice, setDefaultDevice } from './device.js';
+export {
+  type Device,
+  type DeviceBuffer,
+  type Executable,
+  type MemoryReport,
+  defaultDevice,
+  setDefaultDevice,
+} from './device.js';
 export { type ReferenceOptions, createReferenceDevice } from './reference/device.js';
 export { type Tree, flatten, mapTree, unflatten } from './tree.js';
 
@@ -78,9 +85,23 @@ export * as mask from './mask/mask.js';
 export { type MaskExpression, type MaskPredicate, maskPredicate, maskTensor, splitMask } from './mask/expression.js';
 
 // Optimisers.
-export { type AdamWOptions, type AdamWState, adamwDefaults, adamwInit, adamwRates, adamwUpdate } from './optim/adamw.js';
+export {
+  type AdamWOptions,
+  type AdamWState,
+  adamwDefaults,
+  adamwInit,
+  adamwRates,
+  adamwUpdate,
+} from './optim/adamw.js';
 export { clipByGlobalNorm, globalNorm } from './optim/clip.js';
-export { type Schedule, type ScheduleName, type ScheduleOptions, createSchedule, scheduleNames, warmupStepsFromRatio } from './optim/schedule.js';
+export {
+  type Schedule,
+  type ScheduleName,
+  type ScheduleOptions,
+  createSchedule,
+  scheduleNames,
+  warmupStepsFromRatio,
+} from './optim/schedule.js';
 
 // Randomness.
 export { type Seed, fillNormal, fillRandomBits, fillUniform, philox4x32 } from './random/philox.js';
@@ -88,7 +109,16 @@ export { RandomStream, type RandomStreamState } from './random/random-stream.js'
 export { seedFromNumber, seedFromString } from './random/seed.js';
 
 // Low-precision storage.
-export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16, narrowToBf16, narrowToF16, widenBf16, widenF16 } from './numeric/half.js';
+export {
+  bf16ToF32,
+  f16ToF32,
+  f32ToBf16,
+  f32ToF16,
+  narrowToBf16,
+  narrowToF16,
+  widenBf16,
+  widenF16,
+} from './numeric/half.js';
 export { errorFunction } from './numeric/erf.js';
 
 // State dicts.

@@ -90,7 +90,9 @@ export const fullOp: Op<FullAttributes> = {
   infer(_inputs, { shape, dtype, value }) {
     const [low, high] = wholeNumbers[dtype] ?? [-Infinity, Infinity];
     if (wholeNumbers[dtype] && !(Number.isInteger(value) && value >= low && value <= high)) {
-      throw new ShapeError(`${value} is no ${dtype} (a whole number from ${low} to ${high}): cast the other operand to f32 first`);
+      throw new ShapeError(
+        `${value} is no ${dtype} (a whole number from ${low} to ${high}): cast the other operand to f32 first`,
+      );
     }
     return [{ shape, dtype }];
   },

@@ -47,7 +47,9 @@ export function treeSignature(tree: unknown): string {
     if (value instanceof Tensor) return `${value.dtype}(${value.shape.join()})`;
     if (Array.isArray(value)) return `[${value.map((entry, i) => walk(entry, `${path}[${i}]`)).join()}]`;
     if (isPlainObject(value)) {
-      const entries = Object.entries(value).map(([key, entry]) => `${JSON.stringify(key)}:${walk(entry, `${path}.${key}`)}`);
+      const entries = Object.entries(value).map(
+        ([key, entry]) => `${JSON.stringify(key)}:${walk(entry, `${path}.${key}`)}`,
+      );
       return `{${entries.join()}}`;
     }
     if (typeof value === 'string') return JSON.stringify(value);

@@ -4,13 +4,7 @@ import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { LatentModel, type PeftAdapter, checkAdapterFits, latentIdsOf, modelOf } from '@mindseye/latent-reasoning';
 import { loadAdapter } from '@mindseye/latent-reasoning/node';
-import {
-  type Processor,
-  type Qwen2_5_VLConfig,
-  type Weights,
-  loadWeights,
-  parameterShapes,
-} from '@mindseye/qwen-vl';
+import { type Processor, type Qwen2_5_VLConfig, type Weights, loadWeights, parameterShapes } from '@mindseye/qwen-vl';
 import { ModelFolder } from '@mindseye/qwen-vl/node';
 import type { Device } from '@mindseye/tensor-core';
 import { openCheckpointFolder } from '@mindseye/tensor-core/node';

@@ -7,7 +7,17 @@
  * model. Parameters are named by the module path of their layer.
  */
 import { type LinearHook, type ParameterShapes, languageLinearNames } from '@mindseye/qwen-vl';
-import { type Tensor, add, dropout, fillUniform, full, linear, mul, seedFromString, tensor } from '@mindseye/tensor-core';
+import {
+  type Tensor,
+  add,
+  dropout,
+  fillUniform,
+  full,
+  linear,
+  mul,
+  seedFromString,
+  tensor,
+} from '@mindseye/tensor-core';
 
 export interface LoraConfig {
   readonly rank: number;
@@ -32,7 +42,10 @@ export interface LoraPair {
 export type LoraParameters = Readonly<Record<string, LoraPair>>;
 
 /** The layers that a configuration adapts, with their weight shapes [out, in]. */
-export function loraTargets(shapes: ParameterShapes, { targetModules }: LoraConfig): Map<string, readonly [number, number]> {
+export function loraTargets(
+  shapes: ParameterShapes,
+  { targetModules }: LoraConfig,
+): Map<string, readonly [number, number]> {
   const targets = new Map<string, readonly [number, number]>();
   for (const [name, shape] of shapes) {
     const path = name.replace(/\.weight$/, '');
@@ -58,7 +71,11 @@ export function initializeLora(shapes: ParameterShapes, config: LoraConfig, seed
  *
  * @param seed u32 [2] for dropout; without it nothing is dropped (inference).
  */
-export function loraHook(parameters: LoraParameters, { alpha, rank, dropout: probability }: LoraConfig, seed?: Tensor): LinearHook {
+export function loraHook(
+  parameters: LoraParameters,
+  { alpha, rank, dropout: probability }: LoraConfig,
+  seed?: Tensor,
+): LinearHook {
   // Each layer drops other elements: its place in the list is its random stream.
   const stream = new Map(Object.keys(parameters).map((path, i) => [path, i]));
   return (path, x, base) => {

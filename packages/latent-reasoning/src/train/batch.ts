@@ -4,7 +4,15 @@
  * Rows are padded on the right to a multiple of `lengthStep`, label lists likewise, so that a run has few signatures to
  * compile. Only the rows of the hidden states that predict a label are sent through the output head.
  */
-import { type ImagePatches, type Qwen2_5_VLConfig, type SequenceOperands, type VisionOperands, sequenceOperands, visionOperands, visualTokens } from '@mindseye/qwen-vl';
+import {
+  type ImagePatches,
+  type Qwen2_5_VLConfig,
+  type SequenceOperands,
+  type VisionOperands,
+  sequenceOperands,
+  visionOperands,
+  visualTokens,
+} from '@mindseye/qwen-vl';
 import { type Tensor, ignoredLabel, tensor } from '@mindseye/tensor-core';
 import type { LatentSequence } from '../sequence.js';
 
@@ -40,7 +48,8 @@ export interface BatchOperands {
 }
 
 /** Number of labelled tokens. */
-export const labelCount = ({ sequence }: TrainingExample): number => sequence.labels.reduce((count, label) => count + Number(label !== ignoredLabel), 0);
+export const labelCount = ({ sequence }: TrainingExample): number =>
+  sequence.labels.reduce((count, label) => count + Number(label !== ignoredLabel), 0);
 
 const roundUp = (length: number): number => Math.ceil(length / lengthStep) * lengthStep;
 
@@ -48,14 +57,29 @@ const roundUp = (length: number): number => Math.ceil(length / lengthStep) * len
  * @param totalLabels labelled tokens of the whole optimiser step that this batch is part of
  * @param features visual tokens of each example, row-major [tokens, hidden]; the images are used when left out
  */
-export function batchOperands(config: Qwen2_5_VLConfig, examples: readonly TrainingExample[], totalLabels: number, features?: readonly Float32Array[]): BatchOperands {
+export function batchOperands(
+  config: Qwen2_5_VLConfig,
+  examples: readonly TrainingExample[],
+  totalLabels: number,
+  features?: readonly Float32Array[],
+): BatchOperands {
   const merge = config.visionConfig.spatialMergeSize;
   const hidden = config.textConfig.hiddenSize;
   const { groups, starts } = features ? { groups: [], starts: [] } : groupImages(config, examples);
   let row = 0;
-  const featureStarts = examples.map(({ images }) => images.map(({ grid }) => (row += visualTokens(grid, merge)) - visualTokens(grid, merge)));
+  const featureStarts = examples.map(({ images }) =>
+    images.map(({ grid }) => (row += visualTokens(grid, merge)) - visualTokens(grid, merge)),
+  );
   const length = roundUp(Math.max(...examples.map(({ sequence }) => sequence.inputIds.length)));
-  const sequence = sequenceOperands(config, examples.map(({ sequence: { inputIds, grids } }, i) => ({ inputIds, grids, featureStarts: features ? featureStarts[i]! : starts[i]! })), length);
+  const sequence = sequenceOperands(
+    config,
+    examples.map(({ sequence: { inputIds, grids } }, i) => ({
+      inputIds,
+      grids,
+      featureStarts: features ? featureStarts[i]! : starts[i]!,
+    })),
+    length,
+  );
 
   const roles = new Int32Array(examples.length * length);
   const predictors: number[] = [];
@@ -68,7 +92,8 @@ export function batchOperands(config: Qwen2_5_VLConfig, examples: readonly Train
       labels.push(label);
     });
   });
-  const padded = (list: readonly number[], filler: number): Tensor => tensor(Int32Array.from({ length: roundUp(list.length) }, (_, i) => list[i] ?? filler));
+  const padded = (list: readonly number[], filler: number): Tensor =>
+    tensor(Int32Array.from({ length: roundUp(list.length) }, (_, i) => list[i] ?? filler));
   return {
     sequence,
     roles: tensor(roles, [examples.length, length]),
@@ -91,7 +116,10 @@ function joined(parts: readonly Float32Array[]): Float32Array {
 }
 
 /** Images gathered by patch grid, and for each example the first row of each image once the groups' tokens follow one another. */
-function groupImages(config: Qwen2_5_VLConfig, examples: readonly TrainingExample[]): { readonly groups: readonly ImageGroup[]; readonly starts: readonly (readonly number[])[] } {
+function groupImages(
+  config: Qwen2_5_VLConfig,
+  examples: readonly TrainingExample[],
+): { readonly groups: readonly ImageGroup[]; readonly starts: readonly (readonly number[])[] } {
   const byGrid = new Map<string, ImagePatches[]>();
   for (const { images } of examples) {
     for (const image of images) byGrid.set(image.grid.join(), [...(byGrid.get(image.grid.join()) ?? []), image]);
@@ -106,7 +134,11 @@ function groupImages(config: Qwen2_5_VLConfig, examples: readonly TrainingExampl
       row += visualTokens(grid, config.visionConfig.spatialMergeSize);
     }
     return {
-      pixelValues: tensor(joined(images.map(({ pixelValues }) => pixelValues)), [images.length, patches, images[0]!.pixelValues.length / patches]),
+      pixelValues: tensor(joined(images.map(({ pixelValues }) => pixelValues)), [
+        images.length,
+        patches,
+        images[0]!.pixelValues.length / patches,
+      ]),
       operands: visionOperands(config.visionConfig, grid, images.length),
     };
   });

@@ -11,7 +11,12 @@ import type { BatchOperands } from './batch.js';
 /** Visual tokens [rows, hidden] of a batch: cached features, or the images through the tower. */
 function visualRows(context: ModelContext, { features, images }: BatchOperands): Tensor | null {
   if (features || images.length === 0) return features;
-  return concat(images.map(({ pixelValues, operands }) => reshape(visionForward(context, pixelValues, operands).tokens, [-1, context.config.textConfig.hiddenSize])), 0);
+  return concat(
+    images.map(({ pixelValues, operands }) =>
+      reshape(visionForward(context, pixelValues, operands).tokens, [-1, context.config.textConfig.hiddenSize]),
+    ),
+    0,
+  );
 }
 
 /** Final hidden states [B, S, hidden] of a batch. */

@@ -25,18 +25,27 @@ export interface TrainableSetup {
 }
 
 /** Starting values. Latent rows are normal with the deviation of the embedding table's own entries. */
-export async function initializeTrainables({ config, weights, trains, lora, latentIds }: TrainableSetup, seed: number): Promise<Trainables> {
+export async function initializeTrainables(
+  { config, weights, trains, lora, latentIds }: TrainableSetup,
+  seed: number,
+): Promise<Trainables> {
   const table = weights['model.language_model.embed_tokens.weight']!;
   return {
     weights: trains === 'full' ? weights : {},
     lora: trains === 'lora' ? initializeLora(parameterShapes(config), lora, seed) : {},
-    rows: latentIds.length === 0 ? null : latentRows(latentIds.length, table.shape[1]!, deviation(await table.data()), seed),
+    rows:
+      latentIds.length === 0
+        ? null
+        : latentRows(latentIds.length, table.shape[1]!, deviation(await table.data()), seed),
   };
 }
 
 function latentRows(count: number, width: number, scale: number, seed: number): Tensor {
   const rows = fillNormal(new Float32Array(count * width), seedFromString(`latents/${seed}`));
-  return tensor(rows.map((value) => value * scale), [count, width]);
+  return tensor(
+    rows.map((value) => value * scale),
+    [count, width],
+  );
 }
 
 function deviation(values: ArrayLike<number>): number {
@@ -46,7 +55,11 @@ function deviation(values: ArrayLike<number>): number {
 }
 
 /** The model that some trainables make. With `dropoutSeed` u32 [2] it is the training model. */
-export function modelOf({ config, weights, lora, latentIds, head = 'tied' }: TrainableSetup, trained: Trainables, dropoutSeed?: Tensor): ModelContext {
+export function modelOf(
+  { config, weights, lora, latentIds, head = 'tied' }: TrainableSetup,
+  trained: Trainables,
+  dropoutSeed?: Tensor,
+): ModelContext {
   const adapted = Object.keys(trained.lora).length > 0;
   return {
     config,
@@ -55,4 +68,3 @@ export function modelOf({ config, weights, lora, latentIds, head = 'tied' }: Tra
     ...(trained.rows && { tokenRows: { firstId: latentIds[0]!, rows: trained.rows, head } }),
   };
 }
-

@@ -88,7 +88,8 @@ export class Trainer {
   constructor(options: TrainerOptions, start: Trainables | TrainingState) {
     if (options.data.size === 0) throw new InvalidInputError('the training set is empty: give at least one example');
     this.#options = options;
-    this.#state = 'progress' in start ? start : { progress: { stage: 0, step: 0 }, trainables: start, optimizer: adamwInit(start) };
+    this.#state =
+      'progress' in start ? start : { progress: { stage: 0, step: 0 }, trainables: start, optimizer: adamwInit(start) };
     this.#vision = new Qwen2_5_VL({ config: options.setup.config, weights: options.setup.weights }, options.device);
     this.#steps = compileSteps(options);
   }
@@ -127,7 +128,11 @@ export class Trainer {
 
   async #nextStage(): Promise<TrainingState> {
     const { trainables, progress } = this.#state;
-    return { progress: { stage: progress.stage + 1, step: 0 }, trainables, optimizer: await evaluate(adamwInit(trainables), { device: this.#options.device }) };
+    return {
+      progress: { stage: progress.stage + 1, step: 0 },
+      trainables,
+      optimizer: await evaluate(adamwInit(trainables), { device: this.#options.device }),
+    };
   }
 
   async #step(stage: Stage, index: number, step: number): Promise<StepEvent> {
@@ -138,7 +143,8 @@ export class Trainer {
     const chosen = this.#batchIndices(index, epoch, step % epochSteps);
     const examples = await Promise.all(chosen.map(async (at) => this.#options.data.example(at)));
     const unlabelled = examples.find((example) => labelCount(example) === 0);
-    if (unlabelled) throw new InvalidInputError(`example "${unlabelled.id}" has no labelled token: make its sequence with an answer`);
+    if (unlabelled)
+      throw new InvalidInputError(`example "${unlabelled.id}" has no labelled token: make its sequence with an answer`);
     const totalLabels = examples.reduce((sum, example) => sum + labelCount(example), 0);
 
     const { trainables, optimizer } = this.#state;
@@ -151,14 +157,27 @@ export class Trainer {
       const result = await this.#steps.gradients(trainables, batch, dropoutSeed, stage.mask);
       total = total ? await this.#steps.accumulate(total, result) : result;
     }
-    const schedule = createSchedule('cosine', { totalSteps: stageSteps, warmupSteps: warmupStepsFromRatio(stageSteps, method.warmupRatio) });
+    const schedule = createSchedule('cosine', {
+      totalSteps: stageSteps,
+      warmupSteps: warmupStepsFromRatio(stageSteps, method.warmupRatio),
+    });
     const learningRate = method.learningRate * schedule(step);
     const loss = await total!.loss.item(device);
     if (!Number.isFinite(loss)) {
-      throw new InvalidInputError(`the loss became ${loss} in step ${step + 1} of stage ${stage.name}: lower the learning rate, or go on from an earlier checkpoint with another seed`);
+      throw new InvalidInputError(
+        `the loss became ${loss} in step ${step + 1} of stage ${stage.name}: lower the learning rate, or go on from an earlier checkpoint with another seed`,
+      );
     }
-    const updated = await this.#steps.update({ trainables, optimizer }, total!.gradients, adamwRates(step + 1, learningRate));
-    this.#state = { progress: { stage: index, step: step + 1 }, trainables: updated.trainables, optimizer: updated.optimizer };
+    const updated = await this.#steps.update(
+      { trainables, optimizer },
+      total!.gradients,
+      adamwRates(step + 1, learningRate),
+    );
+    this.#state = {
+      progress: { stage: index, step: step + 1 },
+      trainables: updated.trainables,
+      optimizer: updated.optimizer,
+    };
     const done = method.stages.slice(0, index).reduce((sum, earlier) => sum + this.#stageSteps(earlier), 0);
     return {
       stage: stage.name,
@@ -199,14 +218,27 @@ export class Trainer {
 }
 
 interface CompiledSteps {
-  gradients(trainables: Trainables, batch: BatchOperands, dropoutSeed: Tensor, mask: MaskName): Promise<{ loss: Tensor; gradients: Trainables }>;
-  accumulate(total: { loss: Tensor; gradients: Trainables }, part: { loss: Tensor; gradients: Trainables }): Promise<{ loss: Tensor; gradients: Trainables }>;
-  update(state: { trainables: Trainables; optimizer: AdamWState<Trainables> }, gradients: Trainables, rates: Tensor): Promise<{ trainables: Trainables; optimizer: AdamWState<Trainables>; norm: Tensor }>;
+  gradients(
+    trainables: Trainables,
+    batch: BatchOperands,
+    dropoutSeed: Tensor,
+    mask: MaskName,
+  ): Promise<{ loss: Tensor; gradients: Trainables }>;
+  accumulate(
+    total: { loss: Tensor; gradients: Trainables },
+    part: { loss: Tensor; gradients: Trainables },
+  ): Promise<{ loss: Tensor; gradients: Trainables }>;
+  update(
+    state: { trainables: Trainables; optimizer: AdamWState<Trainables> },
+    gradients: Trainables,
+    rates: Tensor,
+  ): Promise<{ trainables: Trainables; optimizer: AdamWState<Trainables>; norm: Tensor }>;
 }
 
 function compileSteps({ setup, method, device }: TrainerOptions): CompiledSteps {
-  const lossAndGradients = valueAndGrad((trainables: Trainables, batch: BatchOperands, dropoutSeed: Tensor, mask: MaskName) =>
-    answerLoss(modelOf(setup, trainables, dropoutSeed), batch, mask),
+  const lossAndGradients = valueAndGrad(
+    (trainables: Trainables, batch: BatchOperands, dropoutSeed: Tensor, mask: MaskName) =>
+      answerLoss(modelOf(setup, trainables, dropoutSeed), batch, mask),
   );
   return {
     gradients: compile(
@@ -225,9 +257,15 @@ function compileSteps({ setup, method, device }: TrainerOptions): CompiledSteps 
       { device, donate: [0, 1], name: 'gradient accumulation' },
     ),
     update: compile(
-      ({ trainables, optimizer }: { trainables: Trainables; optimizer: AdamWState<Trainables> }, gradients: Trainables, rates: Tensor) => {
+      (
+        { trainables, optimizer }: { trainables: Trainables; optimizer: AdamWState<Trainables> },
+        gradients: Trainables,
+        rates: Tensor,
+      ) => {
         const clipped = clipByGlobalNorm(gradients, method.maxGradNorm);
-        const { parameters, state } = adamwUpdate(trainables, clipped.gradients, optimizer, rates, { weightDecay: method.weightDecay });
+        const { parameters, state } = adamwUpdate(trainables, clipped.gradients, optimizer, rates, {
+          weightDecay: method.weightDecay,
+        });
         return { trainables: parameters, optimizer: state, norm: clipped.norm };
       },
       { device, donate: [0, 1, 2], name: 'the optimiser step' },

@@ -4,7 +4,19 @@
  * Prefill writes the prompt into the cache and gives the logits of its last token; each step writes one token. Both are
  * compiled with the cache donated and its length a run-time scalar, so a step neither traces nor allocates anew.
  */
-import { type Device, type RoleTable, type Tensor, argmax, compile, evaluate, full, mask, reshape, slice, tensor } from '@mindseye/tensor-core';
+import {
+  type Device,
+  type RoleTable,
+  type Tensor,
+  argmax,
+  compile,
+  evaluate,
+  full,
+  mask,
+  reshape,
+  slice,
+  tensor,
+} from '@mindseye/tensor-core';
 import { InvalidInputError } from '../errors.js';
 import type { ModelContext } from '../model/context.js';
 import { type KeyValueCache, embedTokens, headForward, languageForward } from '../model/language.js';
@@ -56,13 +68,21 @@ export type Generator = (request: GenerateRequest) => AsyncGenerator<number, voi
 export function createGenerator(context: ModelContext, device: Device): Generator {
   const { textConfig, eosTokenIds, visionConfig } = context.config;
 
-  const forward = (operands: SequenceOperands, cache: KeyValueCache, cacheLength: Tensor, visualTokens?: Tensor, roles?: RoleOperands): StepResult => {
+  const forward = (
+    operands: SequenceOperands,
+    cache: KeyValueCache,
+    cacheLength: Tensor,
+    visualTokens?: Tensor,
+    roles?: RoleOperands,
+  ): StepResult => {
     const visual = visualTokens && { rows: visualTokens, where: operands.isVisual, index: operands.visualIndex };
     const outputs = languageForward(context, {
       inputsEmbeds: embedTokens(context, operands.inputIds, visual),
       cos: operands.cos,
       sin: operands.sin,
-      mask: roles ? mask.and(mask.causal(cacheLength), mask.roles(roles.query, roles.table, roles.key)) : mask.causal(cacheLength),
+      mask: roles
+        ? mask.and(mask.causal(cacheLength), mask.roles(roles.query, roles.table, roles.key))
+        : mask.causal(cacheLength),
       cache,
       cacheLength,
     });
@@ -70,7 +90,10 @@ export function createGenerator(context: ModelContext, device: Device): Generato
     return { next: reshape(argmax(headForward(context, last)), [1]), cache: outputs.cache! };
   };
   const emptyCache = (capacity: number): Promise<KeyValueCache> => {
-    const store = (): Tensor[] => Array.from({ length: textConfig.numHiddenLayers }, () => full([1, textConfig.numKeyValueHeads, capacity, textConfig.headDim], 0));
+    const store = (): Tensor[] =>
+      Array.from({ length: textConfig.numHiddenLayers }, () =>
+        full([1, textConfig.numKeyValueHeads, capacity, textConfig.headDim], 0),
+      );
     return evaluate({ keys: store(), values: store() }, { device });
   };
   const step = compile(forward, { device, donate: [1], name: 'a decoding step' });
@@ -78,13 +101,20 @@ export function createGenerator(context: ModelContext, device: Device): Generato
   return async function* generate({ row, visualTokens, roles, maxNewTokens = 64, stopIds = eosTokenIds, signal }) {
     const length = row.inputIds.length;
     if (length === 0) throw new InvalidInputError('the prompt is empty: give at least one token');
-    if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) throw new InvalidInputError(`maxNewTokens is ${maxNewTokens}; it must be a whole number from 1 up`);
+    if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
+      throw new InvalidInputError(`maxNewTokens is ${maxNewTokens}; it must be a whole number from 1 up`);
     const capacity = Math.ceil((length + maxNewTokens) / capacityStep) * capacityStep;
-    const positions = row.positions ?? ropeIndex(row.inputIds, row.grids, context.config, visionConfig.spatialMergeSize).positions;
+    const positions =
+      row.positions ?? ropeIndex(row.inputIds, row.grids, context.config, visionConfig.spatialMergeSize).positions;
     let position = positions.reduce((largest, at) => Math.max(largest, at), -1);
     const keyRoles = roles && Int32Array.from({ length: capacity }, (_, at) => roles.prompt[at] ?? roles.generated);
     const roleOperands = (start: number, count: number): RoleOperands | undefined =>
-      roles && keyRoles && { query: tensor(keyRoles.slice(start, start + count), [1, count]), key: tensor(keyRoles, [1, capacity]), table: roles.table };
+      roles &&
+      keyRoles && {
+        query: tensor(keyRoles.slice(start, start + count), [1, count]),
+        key: tensor(keyRoles, [1, capacity]),
+        table: roles.table,
+      };
     const stop = new Set(stopIds);
     let cache = await emptyCache(capacity);
     let operands = sequenceOperands(context.config, [{ ...row, positions }]);
@@ -92,14 +122,22 @@ export function createGenerator(context: ModelContext, device: Device): Generato
     for (let produced = 0; produced < maxNewTokens; produced++) {
       signal?.throwIfAborted();
       const count = operands.inputIds.shape[1]!;
-      const result: StepResult = await step(operands, cache, tensor(Int32Array.of(cached)), produced === 0 ? visualTokens : undefined, roleOperands(cached, count));
+      const result: StepResult = await step(
+        operands,
+        cache,
+        tensor(Int32Array.of(cached)),
+        produced === 0 ? visualTokens : undefined,
+        roleOperands(cached, count),
+      );
       cache = result.cache;
       cached += count;
       const id = await result.next.item(device);
       if (stop.has(id)) return;
       yield id;
       position++;
-      operands = sequenceOperands(context.config, [{ inputIds: [id], grids: [], positions: Int32Array.of(position, position, position) }]);
+      operands = sequenceOperands(context.config, [
+        { inputIds: [id], grids: [], positions: Int32Array.of(position, position, position) },
+      ]);
     }
   };
 }

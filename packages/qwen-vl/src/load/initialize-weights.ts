@@ -9,7 +9,8 @@ import { parameterShapes } from '../model/parameters.js';
 
 export function initializeWeights(config: Qwen2_5_VLConfig, seed: number): Weights {
   const weights: Record<string, Tensor> = {};
-  for (const [name, shape] of parameterShapes(config)) weights[name] = tensor(initialValues(name, shape, config, seed), shape);
+  for (const [name, shape] of parameterShapes(config))
+    weights[name] = tensor(initialValues(name, shape, config, seed), shape);
   return weights;
 }
 

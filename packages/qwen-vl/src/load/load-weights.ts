@@ -29,12 +29,18 @@ export interface LoadOptions {
  *
  * @throws ConfigError naming the first tensors that are missing or of another shape than config.json says.
  */
-export async function loadWeights(source: TensorSource, config: Qwen2_5_VLConfig, { onProgress, location = 'the checkpoint' }: LoadOptions = {}): Promise<{ readonly weights: Weights; readonly report: LoadReport }> {
+export async function loadWeights(
+  source: TensorSource,
+  config: Qwen2_5_VLConfig,
+  { onProgress, location = 'the checkpoint' }: LoadOptions = {},
+): Promise<{ readonly weights: Weights; readonly report: LoadReport }> {
   const expected = parameterShapes(config);
   const { found, unexpected } = matchNames(source, expected, config.tieWordEmbeddings, location);
   const missing = [...expected.keys()].filter((name) => !found.has(name));
   if (missing.length > 0) {
-    throw new ConfigError(`${location}: ${missing.length} of ${expected.size} tensors are missing (${listed(missing)}); the weights are of another model than config.json, or a shard was not downloaded`);
+    throw new ConfigError(
+      `${location}: ${missing.length} of ${expected.size} tensors are missing (${listed(missing)}); the weights are of another model than config.json, or a shard was not downloaded`,
+    );
   }
   for (const [name, stored] of found) checkShape(name, source.info(stored).shape, expected.get(name)!, location);
   const weights: Record<string, Tensor> = {};
@@ -50,7 +56,12 @@ export async function loadWeights(source: TensorSource, config: Qwen2_5_VLConfig
 }
 
 /** Canonical name → stored name, and the stored names that match nothing. */
-function matchNames(source: TensorSource, expected: ReadonlyMap<string, unknown>, tied: boolean, location: string): { readonly found: Map<string, string>; readonly unexpected: string[] } {
+function matchNames(
+  source: TensorSource,
+  expected: ReadonlyMap<string, unknown>,
+  tied: boolean,
+  location: string,
+): { readonly found: Map<string, string>; readonly unexpected: string[] } {
   const found = new Map<string, string>();
   const unexpected: string[] = [];
   for (const stored of source.names()) {
@@ -58,7 +69,10 @@ function matchNames(source: TensorSource, expected: ReadonlyMap<string, unknown>
     // A tied head saved beside its embedding says nothing new.
     if (tied && name === 'lm_head.weight') continue;
     if (!expected.has(name)) unexpected.push(stored);
-    else if (found.has(name)) throw new InvalidInputError(`${location}: both ${quoteValue(found.get(name))} and ${quoteValue(stored)} hold the tensor ${name}; remove one of them`);
+    else if (found.has(name))
+      throw new InvalidInputError(
+        `${location}: both ${quoteValue(found.get(name))} and ${quoteValue(stored)} hold the tensor ${name}; remove one of them`,
+      );
     else found.set(name, stored);
   }
   return { found, unexpected };
@@ -66,7 +80,9 @@ function matchNames(source: TensorSource, expected: ReadonlyMap<string, unknown>
 
 function checkShape(name: string, actual: readonly number[], expected: readonly number[], location: string): void {
   if (actual.length === expected.length && actual.every((size, i) => size === expected[i])) return;
-  throw new ConfigError(`${location}: tensor ${name} has shape [${actual.join(', ')}], config.json makes it [${expected.join(', ')}]; take both files from one checkpoint`);
+  throw new ConfigError(
+    `${location}: tensor ${name} has shape [${actual.join(', ')}], config.json makes it [${expected.join(', ')}]; take both files from one checkpoint`,
+  );
 }
 
 const listed = (names: readonly string[]): string => names.slice(0, 3).join(', ') + (names.length > 3 ? ', …' : '');

@@ -38,6 +38,7 @@ export function weight({ weights }: ModelContext, name: string): Tensor {
 
 /** Applies a linear layer through the hook, if there is one. */
 export function applyLinear(context: ModelContext, name: string, x: Tensor): Tensor {
-  const base = (input: Tensor): Tensor => linear(input, weight(context, `${name}.weight`), context.weights[`${name}.bias`]);
+  const base = (input: Tensor): Tensor =>
+    linear(input, weight(context, `${name}.weight`), context.weights[`${name}.bias`]);
   return context.linearHook ? context.linearHook(name, x, base) : base(x);
 }

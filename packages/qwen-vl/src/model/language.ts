@@ -89,7 +89,8 @@ function decoderLayer(context: ModelContext, x: Tensor, inputs: LanguageInputs, 
   const { cos, sin, mask, cache, cacheLength } = inputs;
   const [batch, length] = x.shape as [number, number];
   const name = `model.language_model.layers.${index}`;
-  const heads = (projected: Tensor, count: number): Tensor => permute(reshape(projected, [batch, length, count, headDim]), [0, 2, 1, 3]);
+  const heads = (projected: Tensor, count: number): Tensor =>
+    permute(reshape(projected, [batch, length, count, headDim]), [0, 2, 1, 3]);
 
   const n = rmsNorm(x, weight(context, `${name}.input_layernorm.weight`), rmsNormEps);
   const q = rope(heads(applyLinear(context, `${name}.self_attn.q_proj`, n), numAttentionHeads), cos, sin);
@@ -97,11 +98,18 @@ function decoderLayer(context: ModelContext, x: Tensor, inputs: LanguageInputs, 
   const v = heads(applyLinear(context, `${name}.self_attn.v_proj`, n), numKeyValueHeads);
   const key = cache ? updateSlice(cache.keys[index]!, k, cacheLength!, 2) : k;
   const value = cache ? updateSlice(cache.values[index]!, v, cacheLength!, 2) : v;
-  const attended = reshape(permute(attention(q, key, value, { mask }), [0, 2, 1, 3]), [batch, length, numAttentionHeads * headDim]);
+  const attended = reshape(permute(attention(q, key, value, { mask }), [0, 2, 1, 3]), [
+    batch,
+    length,
+    numAttentionHeads * headDim,
+  ]);
   const h = add(x, applyLinear(context, `${name}.self_attn.o_proj`, attended));
 
   const m = rmsNorm(h, weight(context, `${name}.post_attention_layernorm.weight`), rmsNormEps);
-  const gated = swiglu(applyLinear(context, `${name}.mlp.gate_proj`, m), applyLinear(context, `${name}.mlp.up_proj`, m));
+  const gated = swiglu(
+    applyLinear(context, `${name}.mlp.gate_proj`, m),
+    applyLinear(context, `${name}.mlp.up_proj`, m),
+  );
   return {
     x: add(h, applyLinear(context, `${name}.mlp.down_proj`, gated)),
     key,
@@ -113,7 +121,10 @@ function decoderLayer(context: ModelContext, x: Tensor, inputs: LanguageInputs, 
 /** Logits [..., vocabulary] of hidden states [..., hidden]. */
 export function headForward(context: ModelContext, hidden: Tensor): Tensor {
   const { config, tokenRows } = context;
-  const table = weight(context, config.tieWordEmbeddings ? 'model.language_model.embed_tokens.weight' : 'lm_head.weight');
+  const table = weight(
+    context,
+    config.tieWordEmbeddings ? 'model.language_model.embed_tokens.weight' : 'lm_head.weight',
+  );
   const logits = linear(hidden, table);
   if (tokenRows?.head !== 'tied' || !config.tieWordEmbeddings) return logits;
   const end = tokenRows.firstId + tokenRows.rows.shape[0]!;
@@ -134,11 +145,19 @@ export interface EmbeddingOverride {
 export function embedTokens(context: ModelContext, inputIds: Tensor, visual?: EmbeddingOverride): Tensor {
   const text = gather(weight(context, 'model.language_model.embed_tokens.weight'), inputIds);
   const overrides = [context.tokenRows && tokenRowOverride(context.tokenRows, inputIds), visual];
-  return overrides.reduce((embeds: Tensor, override) => (override ? select(override.where, gather(override.rows, override.index), embeds) : embeds), text);
+  return overrides.reduce(
+    (embeds: Tensor, override) =>
+      override ? select(override.where, gather(override.rows, override.index), embeds) : embeds,
+    text,
+  );
 }
 
 function tokenRowOverride({ firstId, rows }: TokenRows, inputIds: Tensor): EmbeddingOverride {
   const last = firstId + rows.shape[0]! - 1;
   const inside = logicalAnd(lessEqual(firstId, inputIds), lessEqual(inputIds, last));
-  return { rows, where: reshape(inside, [...inputIds.shape, 1]), index: sub(minimum(maximum(inputIds, firstId), last), firstId) };
+  return {
+    rows,
+    where: reshape(inside, [...inputIds.shape, 1]),
+    index: sub(minimum(maximum(inputIds, firstId), last), firstId),
+  };
 }

@@ -50,7 +50,10 @@ export function parameterShapes({ textConfig, visionConfig, tieWordEmbeddings }:
   const merged = visionConfig.hiddenSize * spatialMergeSize ** 2;
   const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
   return new Map([
-    ['model.visual.patch_embed.proj.weight', [visionConfig.hiddenSize, inChannels, temporalPatchSize, patchSize, patchSize]],
+    [
+      'model.visual.patch_embed.proj.weight',
+      [visionConfig.hiddenSize, inChannels, temporalPatchSize, patchSize, patchSize],
+    ],
     ...range(depth).flatMap((index) => visionBlock(visionConfig, index)),
     ['model.visual.merger.ln_q.weight', [visionConfig.hiddenSize]],
     ...linear('model.visual.merger.mlp.0', merged, merged, true),
@@ -75,4 +78,12 @@ export function canonicalName(name: string): string {
 }
 
 /** The linear layers of the language model that LoRA adapts by default, by the last part of their names. */
-export const languageLinearNames = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+export const languageLinearNames = [
+  'q_proj',
+  'k_proj',
+  'v_proj',
+  'o_proj',
+  'gate_proj',
+  'up_proj',
+  'down_proj',
+] as const;

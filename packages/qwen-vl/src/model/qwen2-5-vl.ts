@@ -67,6 +67,10 @@ export class Qwen2_5_VL {
   /** Token ids of the answer, one by one, as they are decoded greedily. */
   async *generate({ images = [], row, ...options }: ImageGenerateRequest): AsyncGenerator<number, void, undefined> {
     const visualTokens = await this.encodeImages(images);
-    yield* this.#generate({ ...options, row: { ...row, grids: images.map(({ grid }) => grid) }, ...(visualTokens && { visualTokens }) });
+    yield* this.#generate({
+      ...options,
+      row: { ...row, grids: images.map(({ grid }) => grid) },
+      ...(visualTokens && { visualTokens }),
+    });
   }
 }

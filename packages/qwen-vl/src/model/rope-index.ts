@@ -17,7 +17,12 @@ export interface RopeIndex {
   readonly delta: number;
 }
 
-export function ropeIndex(inputIds: ArrayLike<number>, grids: readonly GridThw[], tokens: MultimodalTokenIds, spatialMergeSize: number): RopeIndex {
+export function ropeIndex(
+  inputIds: ArrayLike<number>,
+  grids: readonly GridThw[],
+  tokens: MultimodalTokenIds,
+  spatialMergeSize: number,
+): RopeIndex {
   const length = inputIds.length;
   const positions = new Int32Array(3 * length);
   const set = (at: number, time: number, height: number, width: number): void => {
@@ -27,22 +32,31 @@ export function ropeIndex(inputIds: ArrayLike<number>, grids: readonly GridThw[]
   };
   let next = 0;
   let image = 0;
-  for (let at = 0; at < length; ) {
+  for (let at = 0; at < length;) {
     if (inputIds[at] !== tokens.imageTokenId) {
       set(at++, next, next, next);
       next++;
       continue;
     }
     const grid = grids[image++];
-    if (!grid) throw new InvalidInputError(`the prompt holds visual tokens for more than the ${grids.length} image(s) given: pass one image per image placeholder`);
+    if (!grid)
+      throw new InvalidInputError(
+        `the prompt holds visual tokens for more than the ${grids.length} image(s) given: pass one image per image placeholder`,
+      );
     const [frames, rows, columns] = [grid[0], grid[1] / spatialMergeSize, grid[2] / spatialMergeSize];
     for (let unit = 0; unit < frames * rows * columns; unit++, at++) {
-      if (inputIds[at] !== tokens.imageTokenId) throw new InvalidInputError(`image ${image} needs ${frames * rows * columns} visual tokens, the prompt has ${unit} in a row: expand the image placeholder with the processor`);
+      if (inputIds[at] !== tokens.imageTokenId)
+        throw new InvalidInputError(
+          `image ${image} needs ${frames * rows * columns} visual tokens, the prompt has ${unit} in a row: expand the image placeholder with the processor`,
+        );
       const frame = Math.floor(unit / (rows * columns));
       set(at, next + frame, next + (Math.floor(unit / columns) % rows), next + (unit % columns));
     }
     next += Math.max(frames, rows, columns);
   }
-  if (image !== grids.length) throw new InvalidInputError(`${grids.length} image(s) were given, the prompt has visual tokens for ${image}: put one image placeholder into the prompt per image`);
+  if (image !== grids.length)
+    throw new InvalidInputError(
+      `${grids.length} image(s) were given, the prompt has visual tokens for ${image}: put one image placeholder into the prompt per image`,
+    );
   return { positions, delta: next - length };
 }

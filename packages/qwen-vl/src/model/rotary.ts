@@ -13,7 +13,7 @@ export interface RotaryTables {
 
 /** θ^(−2j/width) for j = 0 … width/2 − 1, each rounded to f32. */
 export function inverseFrequencies(width: number, theta: number): Float32Array {
-  return Float32Array.from({ length: width / 2 }, (_, j) => 1 / Math.fround(theta ** (2 * j / width)));
+  return Float32Array.from({ length: width / 2 }, (_, j) => 1 / Math.fround(theta ** ((2 * j) / width)));
 }
 
 /** cos and sin of `count` rows of `width` angles. */
@@ -31,7 +31,10 @@ function tables(count: number, width: number, angle: (row: number, j: number) =>
 }
 
 /** Tables [length, headDim / 2] for position triples laid out [3, length]. */
-export function languageRotary({ headDim, ropeTheta, mropeSection }: Qwen2_5_VLTextConfig, positions: Int32Array): RotaryTables {
+export function languageRotary(
+  { headDim, ropeTheta, mropeSection }: Qwen2_5_VLTextConfig,
+  positions: Int32Array,
+): RotaryTables {
   const length = positions.length / 3;
   const frequencies = inverseFrequencies(headDim, ropeTheta);
   const axisOf = mropeSection.flatMap((count, axis) => Array.from({ length: count }, () => axis));
@@ -42,5 +45,7 @@ export function languageRotary({ headDim, ropeTheta, mropeSection }: Qwen2_5_VLT
 export function visionRotary(headDim: number, coordinates: Int32Array): RotaryTables {
   const frequencies = inverseFrequencies(headDim / 2, 10000);
   const quarter = headDim / 4;
-  return tables(coordinates.length / 2, headDim / 2, (patch, j) => (j < quarter ? coordinates[2 * patch]! * frequencies[j]! : coordinates[2 * patch + 1]! * frequencies[j - quarter]!));
+  return tables(coordinates.length / 2, headDim / 2, (patch, j) =>
+    j < quarter ? coordinates[2 * patch]! * frequencies[j]! : coordinates[2 * patch + 1]! * frequencies[j - quarter]!,
+  );
 }

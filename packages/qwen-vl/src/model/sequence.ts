@@ -32,10 +32,15 @@ export interface SequenceOperands {
 }
 
 /** Visual tokens of an image: one per 2×2 block of patches. */
-export const visualTokens = ([frames, rows, columns]: GridThw, spatialMergeSize: number): number => (frames * rows * columns) / spatialMergeSize ** 2;
+export const visualTokens = ([frames, rows, columns]: GridThw, spatialMergeSize: number): number =>
+  (frames * rows * columns) / spatialMergeSize ** 2;
 
 /** @param length pad rows to this; the longest row when left out. */
-export function sequenceOperands(config: Qwen2_5_VLConfig, rows: readonly SequenceRow[], length: number = Math.max(...rows.map((row) => row.inputIds.length))): SequenceOperands {
+export function sequenceOperands(
+  config: Qwen2_5_VLConfig,
+  rows: readonly SequenceRow[],
+  length: number = Math.max(...rows.map((row) => row.inputIds.length)),
+): SequenceOperands {
   const { textConfig, visionConfig, imageTokenId } = config;
   const half = textConfig.headDim / 2;
   const batch = rows.length;
@@ -46,7 +51,10 @@ export function sequenceOperands(config: Qwen2_5_VLConfig, rows: readonly Sequen
   const sin = new Float32Array(batch * length * half);
   let nextFeature = 0;
   rows.forEach((row, b) => {
-    if (row.inputIds.length > length) throw new InvalidInputError(`a sequence of ${row.inputIds.length} tokens does not fit the length of ${length}: shorten it or raise the length`);
+    if (row.inputIds.length > length)
+      throw new InvalidInputError(
+        `a sequence of ${row.inputIds.length} tokens does not fit the length of ${length}: shorten it or raise the length`,
+      );
     checkIds(row.inputIds, textConfig.vocabSize);
     inputIds.set(Array.from(row.inputIds), b * length);
     const places = row.grids.flatMap((grid, image) => {
@@ -55,7 +63,8 @@ export function sequenceOperands(config: Qwen2_5_VLConfig, rows: readonly Sequen
       nextFeature = start + count;
       return Array.from({ length: count }, (_, i) => start + i);
     });
-    const positions = row.positions ?? ropeIndex(row.inputIds, row.grids, config, visionConfig.spatialMergeSize).positions;
+    const positions =
+      row.positions ?? ropeIndex(row.inputIds, row.grids, config, visionConfig.spatialMergeSize).positions;
     let place = 0;
     for (let at = 0; at < row.inputIds.length; at++) {
       if (row.inputIds[at] !== imageTokenId) continue;
@@ -77,6 +86,9 @@ export function sequenceOperands(config: Qwen2_5_VLConfig, rows: readonly Sequen
 
 function checkIds(ids: ArrayLike<number>, vocabSize: number): void {
   for (let at = 0; at < ids.length; at++) {
-    if (!(ids[at]! >= 0 && ids[at]! < vocabSize)) throw new InvalidInputError(`token id ${ids[at]} at position ${at} is not in the vocabulary of ${vocabSize}: the tokenizer is of another model`);
+    if (!(ids[at]! >= 0 && ids[at]! < vocabSize))
+      throw new InvalidInputError(
+        `token id ${ids[at]} at position ${at} is not in the vocabulary of ${vocabSize}: the tokenizer is of another model`,
+      );
   }
 }

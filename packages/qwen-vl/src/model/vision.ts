@@ -7,7 +7,22 @@
  * Shapes, with B images of n patches each: pixel values [B, n, C·T·P·P] → visual tokens [B, n / 4, outHiddenSize].
  * Source: transformers `modeling_qwen2_5_vl.py`, Qwen2_5_VisionTransformerPretrainedModel.
  */
-import { type Tensor, add, attention, gather, gelu, linear, mask, permute, reshape, rmsNorm, rope, slice, swiglu, tensor } from '@mindseye/tensor-core';
+import {
+  type Tensor,
+  add,
+  attention,
+  gather,
+  gelu,
+  linear,
+  mask,
+  permute,
+  reshape,
+  rmsNorm,
+  rope,
+  slice,
+  swiglu,
+  tensor,
+} from '@mindseye/tensor-core';
 import type { Qwen2_5_VLVisionConfig } from '../config/types.js';
 import { type ModelContext, applyLinear, weight } from './context.js';
 import type { GridThw } from './rope-index.js';
@@ -37,7 +52,8 @@ export function visionOperands(config: Qwen2_5_VLVisionConfig, grid: GridThw, im
   const { cos, sin } = visionRotary(headDim, coordinates);
   const perImage = (places: Int32Array): Tensor => {
     const all = new Int32Array(images * places.length);
-    for (let image = 0; image < images; image++) places.forEach((place, i) => (all[image * places.length + i] = image * places.length + place));
+    for (let image = 0; image < images; image++)
+      places.forEach((place, i) => (all[image * places.length + i] = image * places.length + place));
     return tensor(all);
   };
   return {
@@ -70,24 +86,50 @@ export function visionForward(context: ModelContext, pixelValues: Tensor, operan
   const full = new Set(fullattBlockIndexes);
   const blocks: Tensor[] = [];
   for (let index = 0; index < depth; index++) {
-    x = visionBlock(context, x, operands, `model.visual.blocks.${index}`, full.has(index) ? operands.frameOf : operands.windowOf);
+    x = visionBlock(
+      context,
+      x,
+      operands,
+      `model.visual.blocks.${index}`,
+      full.has(index) ? operands.frameOf : operands.windowOf,
+    );
     blocks.push(x);
   }
   const normal = rmsNorm(x, weight(context, 'model.visual.merger.ln_q.weight'), epsilon);
-  const merged = applyLinear(context, 'model.visual.merger.mlp.2', gelu(applyLinear(context, 'model.visual.merger.mlp.0', units(normal))));
+  const merged = applyLinear(
+    context,
+    'model.visual.merger.mlp.2',
+    gelu(applyLinear(context, 'model.visual.merger.mlp.0', units(normal))),
+  );
   return { patchEmbed, blocks, tokens: reshape(gather(merged, operands.unitPlace), [images, patches / block, -1]) };
 }
 
-function visionBlock(context: ModelContext, x: Tensor, { cos, sin }: VisionOperands, name: string, segmentOf: Tensor): Tensor {
+function visionBlock(
+  context: ModelContext,
+  x: Tensor,
+  { cos, sin }: VisionOperands,
+  name: string,
+  segmentOf: Tensor,
+): Tensor {
   const { hiddenSize, numHeads } = context.config.visionConfig;
   const [images, patches] = x.shape as [number, number];
   const normal = rmsNorm(x, weight(context, `${name}.norm1.weight`), epsilon);
-  const qkv = permute(reshape(applyLinear(context, `${name}.attn.qkv`, normal), [images, patches, 3, numHeads, hiddenSize / numHeads]), [2, 0, 3, 1, 4]);
-  const [q, k, v] = [0, 1, 2].map((part) => reshape(slice(qkv, 0, part, part + 1), qkv.shape.slice(1))) as [Tensor, Tensor, Tensor];
+  const qkv = permute(
+    reshape(applyLinear(context, `${name}.attn.qkv`, normal), [images, patches, 3, numHeads, hiddenSize / numHeads]),
+    [2, 0, 3, 1, 4],
+  );
+  const [q, k, v] = [0, 1, 2].map((part) => reshape(slice(qkv, 0, part, part + 1), qkv.shape.slice(1))) as [
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
   const attended = attention(rope(q, cos, sin), rope(k, cos, sin), v, { mask: mask.segments(segmentOf) });
   const joined = reshape(permute(attended, [0, 2, 1, 3]), [images, patches, hiddenSize]);
   const h = add(x, applyLinear(context, `${name}.attn.proj`, joined));
   const n = rmsNorm(h, weight(context, `${name}.norm2.weight`), epsilon);
-  const gated = swiglu(applyLinear(context, `${name}.mlp.gate_proj`, n), applyLinear(context, `${name}.mlp.up_proj`, n));
+  const gated = swiglu(
+    applyLinear(context, `${name}.mlp.gate_proj`, n),
+    applyLinear(context, `${name}.mlp.up_proj`, n),
+  );
   return add(h, applyLinear(context, `${name}.mlp.down_proj`, gated));
 }

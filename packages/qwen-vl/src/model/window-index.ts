@@ -21,7 +21,10 @@ export interface VisionLayout {
   readonly coordinates: Int32Array;
 }
 
-export function visionLayout(config: Pick<Qwen2_5_VLVisionConfig, 'windowSize' | 'patchSize' | 'spatialMergeSize'>, [frames, patchRows, patchColumns]: GridThw): VisionLayout {
+export function visionLayout(
+  config: Pick<Qwen2_5_VLVisionConfig, 'windowSize' | 'patchSize' | 'spatialMergeSize'>,
+  [frames, patchRows, patchColumns]: GridThw,
+): VisionLayout {
   const merge = config.spatialMergeSize;
   const [rows, columns] = [patchRows / merge, patchColumns / merge];
   const side = Math.floor(config.windowSize / merge / config.patchSize);

@@ -23,11 +23,20 @@ export interface GoldenCase {
 }
 
 export const models = ['tiny-tied', 'tiny-untied'] as const;
-export const cases = ['text-only', 'minimal-image', 'partial-windows', 'two-images', 'rounded-size', 'image-first-and-last'] as const;
+export const cases = [
+  'text-only',
+  'minimal-image',
+  'partial-windows',
+  'two-images',
+  'rounded-size',
+  'image-first-and-last',
+] as const;
 
-export const readJson = async <T>(name: string): Promise<T> => JSON.parse(await readFile(path.join(root, name), 'utf8')) as T;
+export const readJson = async <T>(name: string): Promise<T> =>
+  JSON.parse(await readFile(path.join(root, name), 'utf8')) as T;
 
-export const readTensors = async (name: string): Promise<SafetensorsReader> => SafetensorsReader.open(bytesSource(await readFile(path.join(root, name))), name);
+export const readTensors = async (name: string): Promise<SafetensorsReader> =>
+  SafetensorsReader.open(bytesSource(await readFile(path.join(root, name))), name);
 
 export async function readModel(name: string): Promise<ModelContext> {
   const folder = `models/${name}`;

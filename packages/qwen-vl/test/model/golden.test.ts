@@ -21,8 +21,13 @@ describe.each(models)('%s against transformers', (model) => {
     const { config } = context;
     const grids = golden.image_grid_thw ?? [];
     const ids = golden.input_ids[0]!;
-    const near = async (label: string, actual: { data(device: typeof actualDevice): Promise<ArrayLike<number>> }): Promise<void> => {
-      expect(largestDifference(await actual.data(device), await expected.readFloat32(label)), label).toBeLessThan(tolerance);
+    const near = async (
+      label: string,
+      actual: { data(device: typeof actualDevice): Promise<ArrayLike<number>> },
+    ): Promise<void> => {
+      expect(largestDifference(await actual.data(device), await expected.readFloat32(label)), label).toBeLessThan(
+        tolerance,
+      );
     };
     const actualDevice = device;
 
@@ -35,22 +40,39 @@ describe.each(models)('%s against transformers', (model) => {
       const pixels = await expected.readFloat32('pixel_values');
       const width = pixels.length / grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
       let start = 0;
-      for (const grid of grids) images.push({ grid, pixelValues: pixels.slice(start * width, (start += patchesOf(grid)) * width) });
+      for (const grid of grids)
+        images.push({ grid, pixelValues: pixels.slice(start * width, (start += patchesOf(grid)) * width) });
     }
     const vision = images.map(({ grid, pixelValues }) =>
-      visionForward(context, tensor(pixelValues, [1, patchesOf(grid), pixelValues.length / patchesOf(grid)]), visionOperands(config.visionConfig, grid, 1)),
+      visionForward(
+        context,
+        tensor(pixelValues, [1, patchesOf(grid), pixelValues.length / patchesOf(grid)]),
+        visionOperands(config.visionConfig, grid, 1),
+      ),
     );
-    const joined = async (pick: (outputs: (typeof vision)[number]) => (typeof vision)[number]['tokens']): Promise<number[]> => {
+    const joined = async (
+      pick: (outputs: (typeof vision)[number]) => (typeof vision)[number]['tokens'],
+    ): Promise<number[]> => {
       const parts: number[] = [];
       for (const outputs of vision) parts.push(...(await pick(outputs).data(device)));
       return parts;
     };
     if (images.length > 0) {
-      expect(largestDifference(await joined((v) => v.patchEmbed), await expected.readFloat32('vision.patch_embed'))).toBeLessThan(tolerance);
+      expect(
+        largestDifference(await joined((v) => v.patchEmbed), await expected.readFloat32('vision.patch_embed')),
+      ).toBeLessThan(tolerance);
       for (let block = 0; block < config.visionConfig.depth; block++) {
-        expect(largestDifference(await joined((v) => v.blocks[block]!), await expected.readFloat32(`vision.blocks.${block}`)), `vision block ${block}`).toBeLessThan(tolerance);
+        expect(
+          largestDifference(
+            await joined((v) => v.blocks[block]!),
+            await expected.readFloat32(`vision.blocks.${block}`),
+          ),
+          `vision block ${block}`,
+        ).toBeLessThan(tolerance);
       }
-      expect(largestDifference(await joined((v) => v.tokens), await expected.readFloat32('vision.merger'))).toBeLessThan(tolerance);
+      expect(
+        largestDifference(await joined((v) => v.tokens), await expected.readFloat32('vision.merger')),
+      ).toBeLessThan(tolerance);
       let unit = 0;
       const windowIndex = grids.flatMap((grid) => {
         const layout = visionLayout(config.visionConfig, grid);
@@ -64,18 +86,34 @@ describe.each(models)('%s against transformers', (model) => {
     const operands = sequenceOperands(config, [{ inputIds: ids, grids }]);
     const qwen = new Qwen2_5_VL(context, device);
     const visualTokens = await qwen.encodeImages(images);
-    const inputsEmbeds = embedTokens(context, operands.inputIds, visualTokens && { rows: visualTokens, where: operands.isVisual, index: operands.visualIndex });
-    const language = languageForward(context, { inputsEmbeds, cos: operands.cos, sin: operands.sin, mask: mask.causal() });
+    const inputsEmbeds = embedTokens(
+      context,
+      operands.inputIds,
+      visualTokens && { rows: visualTokens, where: operands.isVisual, index: operands.visualIndex },
+    );
+    const language = languageForward(context, {
+      inputsEmbeds,
+      cos: operands.cos,
+      sin: operands.sin,
+      mask: mask.causal(),
+    });
     const logits = headForward(context, language.hidden);
     await evaluate([inputsEmbeds, ...language.layers, language.hidden, logits], { device });
     await near('language.inputs_embeds', inputsEmbeds);
     // transformers records the last layer's output only after the final norm.
-    for (let layer = 0; layer < config.textConfig.numHiddenLayers; layer++) await near(`language.layers.${layer}`, language.layers[layer]!);
+    for (let layer = 0; layer < config.textConfig.numHiddenLayers; layer++)
+      await near(`language.layers.${layer}`, language.layers[layer]!);
     await near('language.norm', language.hidden);
     await near('logits', logits);
 
     const generated: number[] = [];
-    for await (const id of qwen.generate({ row: { inputIds: ids }, images, maxNewTokens: golden.generated_ids.length, stopIds: [] })) generated.push(id);
+    for await (const id of qwen.generate({
+      row: { inputIds: ids },
+      images,
+      maxNewTokens: golden.generated_ids.length,
+      stopIds: [],
+    }))
+      generated.push(id);
     expect(generated).toEqual(golden.generated_ids);
   });
 });

@@ -29,9 +29,15 @@ export const adamwStepOp: Op<AdamWAttributes> = {
   name: 'adamwStep',
   infer([parameter, gradient, first, second, rates]) {
     for (const other of [gradient!, first!, second!]) {
-      if (!sameShape(parameter!.shape, other.shape)) throw new ShapeError(`adamwStep: parameter ${formatShape(parameter!.shape)} and its gradient or moment ${formatShape(other.shape)} differ`);
+      if (!sameShape(parameter!.shape, other.shape))
+        throw new ShapeError(
+          `adamwStep: parameter ${formatShape(parameter!.shape)} and its gradient or moment ${formatShape(other.shape)} differ`,
+        );
     }
-    if (!sameShape(rates!.shape, [3])) throw new ShapeError(`adamwStep: rates are [learning rate, correction 1, correction 2], got shape ${formatShape(rates!.shape)}`);
+    if (!sameShape(rates!.shape, [3]))
+      throw new ShapeError(
+        `adamwStep: rates are [learning rate, correction 1, correction 2], got shape ${formatShape(rates!.shape)}`,
+      );
     requireF32('adamwStep', [parameter, gradient, first, second, rates]);
     return [parameter!, parameter!, parameter!];
   },
@@ -43,7 +49,11 @@ export const adamwStepOp: Op<AdamWAttributes> = {
     const denominator = add(sqrt(div(v, rate(2))), epsilon);
     return [sub(decayed, mul(rate(0), div(div(m, rate(1)), denominator))), m, v];
   },
-  reference({ inputs: [parameter, gradient, first, second, rates], outputs: [p, m, v], attributes: { beta1, beta2, epsilon, weightDecay } }) {
+  reference({
+    inputs: [parameter, gradient, first, second, rates],
+    outputs: [p, m, v],
+    attributes: { beta1, beta2, epsilon, weightDecay },
+  }) {
     const [lr, c1, c2] = rates!.data as unknown as [number, number, number];
     for (let i = 0; i < p!.data.length; i++) {
       const g = gradient!.data[i]!;
@@ -57,7 +67,14 @@ export const adamwStepOp: Op<AdamWAttributes> = {
 };
 
 /** Returns [parameter, first moment, second moment] after one step. */
-export function adamwStep(parameter: Tensor, gradient: Tensor, first: Tensor, second: Tensor, rates: Tensor, attributes: AdamWAttributes): readonly [Tensor, Tensor, Tensor] {
+export function adamwStep(
+  parameter: Tensor,
+  gradient: Tensor,
+  first: Tensor,
+  second: Tensor,
+  rates: Tensor,
+  attributes: AdamWAttributes,
+): readonly [Tensor, Tensor, Tensor] {
   const [p, m, v] = apply(adamwStepOp, [parameter, gradient, first, second, rates], attributes);
   return [p!, m!, v!];
 }

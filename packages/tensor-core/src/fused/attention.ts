@@ -26,7 +26,14 @@ import { stopGradient } from '../ops/stop-gradient.js';
 import { formatShape } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import type { Mask } from '../mask/mask.js';
-import { type MaskExpression, type MaskPredicate, checkMaskOperands, maskPredicate, maskTensor, splitMask } from '../mask/expression.js';
+import {
+  type MaskExpression,
+  type MaskPredicate,
+  checkMaskOperands,
+  maskPredicate,
+  maskTensor,
+  splitMask,
+} from '../mask/expression.js';
 import { type FusedPair, defineFused } from './define.js';
 import { softmax } from './softmax.js';
 
@@ -40,7 +47,12 @@ function repeatHeads(x: Tensor, queryHeads: number): Tensor {
   const [batch, heads, length, width] = x.shape as [number, number, number, number];
   const group = queryHeads / heads;
   if (group === 1) return x;
-  return reshape(broadcastTo(reshape(x, [batch, heads, 1, length, width]), [batch, heads, group, length, width]), [batch, queryHeads, length, width]);
+  return reshape(broadcastTo(reshape(x, [batch, heads, 1, length, width]), [batch, heads, group, length, width]), [
+    batch,
+    queryHeads,
+    length,
+    width,
+  ]);
 }
 
 /** scale·q·kᵀ with -Infinity where the mask forbids: [B, Hq, Sq, Sk]. */
@@ -52,7 +64,11 @@ function maskedScores(q: Tensor, k: Tensor, operands: readonly Tensor[], { scale
 }
 
 /** Attention weights as a tensor [B, Hq, Sq, Sk], for inspection (heat maps, audits). */
-export function attentionWeights(q: Tensor, k: Tensor, { scale = 1 / Math.sqrt(q.shape[3]!), mask }: { readonly scale?: number; readonly mask?: Mask } = {}): Tensor {
+export function attentionWeights(
+  q: Tensor,
+  k: Tensor,
+  { scale = 1 / Math.sqrt(q.shape[3]!), mask }: { readonly scale?: number; readonly mask?: Mask } = {},
+): Tensor {
   const { expression, operands } = mask ? splitMask(mask) : { expression: null, operands: [] };
   return softmax(maskedScores(q, k, operands, { scale, mask: expression }));
 }
@@ -66,7 +82,11 @@ interface Sizes {
 }
 
 /** Calls `visit` for each (batch, query head, query) with the row's place in q, and the places of its head in k and v. */
-function forEachQuery(q: HostTensor, k: HostTensor, visit: (row: number, query: number, batch: number, keyHead: number, sizes: Sizes) => void): void {
+function forEachQuery(
+  q: HostTensor,
+  k: HostTensor,
+  visit: (row: number, query: number, batch: number, keyHead: number, sizes: Sizes) => void,
+): void {
   const [batch, heads, queries, width] = q.shape as [number, number, number, number];
   const keyHeads = k.shape[1]!;
   const sizes = { heads, group: heads / keyHeads, queries, keys: k.shape[2]!, width };
@@ -83,8 +103,17 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
   name: 'attention',
   infer([q, k, v, ...operands], { mask }) {
     const [batch, heads, queries, width] = q!.shape;
-    const fits = q!.shape.length === 4 && k!.shape.length === 4 && k!.shape[0] === batch && k!.shape[3] === width && heads! % k!.shape[1]! === 0 && formatShape(k!.shape) === formatShape(v!.shape);
-    if (!fits) throw new ShapeError(`attention: q ${formatShape(q!.shape)}, k ${formatShape(k!.shape)} and v ${formatShape(v!.shape)} do not fit; they are [batch, heads, length, width], query heads a multiple of key heads`);
+    const fits =
+      q!.shape.length === 4 &&
+      k!.shape.length === 4 &&
+      k!.shape[0] === batch &&
+      k!.shape[3] === width &&
+      heads! % k!.shape[1]! === 0 &&
+      formatShape(k!.shape) === formatShape(v!.shape);
+    if (!fits)
+      throw new ShapeError(
+        `attention: q ${formatShape(q!.shape)}, k ${formatShape(k!.shape)} and v ${formatShape(v!.shape)} do not fit; they are [batch, heads, length, width], query heads a multiple of key heads`,
+      );
     requireF32('attention', [q, k, v]);
     if (mask) checkMaskOperands(mask, operands, batch!, queries!, k!.shape[2]!);
     return [q!, { shape: q!.shape.slice(0, 3), dtype: 'f32' }];
@@ -107,7 +136,8 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
         let score = -Infinity;
         if (allow(batch, query, key)) {
           score = 0;
-          for (let d = 0; d < width; d++) score += q!.data[row * width + d]! * k!.data[(keyHead * keys + key) * width + d]!;
+          for (let d = 0; d < width; d++)
+            score += q!.data[row * width + d]! * k!.data[(keyHead * keys + key) * width + d]!;
           score *= scale;
         }
         weights[key] = score;
@@ -127,7 +157,13 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
       }
     });
   },
-  backward({ inputs: [q, k, v, ...operands], outputs: [y, lse], cotangent, gradients: [dq, dk, dv], attributes: { scale, mask } }) {
+  backward({
+    inputs: [q, k, v, ...operands],
+    outputs: [y, lse],
+    cotangent,
+    gradients: [dq, dk, dv],
+    attributes: { scale, mask },
+  }) {
     const allow = mask ? maskPredicate(mask, operands) : everything;
     const dy = cotangent.data;
     forEachQuery(q!, k!, (row, query, batch, keyHead, { keys, width }) => {
@@ -162,7 +198,12 @@ export interface AttentionOptions {
 }
 
 /** Attention over [batch, heads, length, width] (torch.nn.functional.scaled_dot_product_attention with enable_gqa). */
-export function attention(q: Tensor, k: Tensor, v: Tensor, { scale = 1 / Math.sqrt(q.shape[3]!), mask }: AttentionOptions = {}): Tensor {
+export function attention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  { scale = 1 / Math.sqrt(q.shape[3]!), mask }: AttentionOptions = {},
+): Tensor {
   const { expression, operands } = mask ? splitMask(mask) : { expression: null, operands: [] };
   return apply(attentionPair.forward, [q, k, v, ...operands], { scale, mask: expression })[0]!;
 }

@@ -52,7 +52,11 @@ export function defineFused<Attributes extends object>(definition: FusedDefiniti
       const body = trace((parameters) => {
         const inputs = parameters.slice(0, inputCount);
         const [result] = definition.decompose(inputs, attributes);
-        return vectorJacobianProduct([result!], inputs.filter(({ dtype }) => isFloat(dtype)), [parameters.at(-1)!]);
+        return vectorJacobianProduct(
+          [result!],
+          inputs.filter(({ dtype }) => isFloat(dtype)),
+          [parameters.at(-1)!],
+        );
       }, operands);
       return inline(body, [...operands, ...body.captured]);
     },
@@ -72,8 +76,14 @@ export function defineFused<Attributes extends object>(definition: FusedDefiniti
     decompose: (inputs, attributes) => definition.decompose(inputs, attributes),
     reference: (call) => definition.reference(call),
     vjp({ inputs, outputs, cotangents, attributes }) {
-      if (cotangents.slice(1).some(Boolean)) throw new GradientError(`${name}: only its first output has a gradient, the others are kept for the backward pass`);
-      const gradients = apply(backward, [...inputs, ...outputs, cotangents[0]!], { forward: attributes, inputCount: inputs.length });
+      if (cotangents.slice(1).some(Boolean))
+        throw new GradientError(
+          `${name}: only its first output has a gradient, the others are kept for the backward pass`,
+        );
+      const gradients = apply(backward, [...inputs, ...outputs, cotangents[0]!], {
+        forward: attributes,
+        inputCount: inputs.length,
+      });
       let next = 0;
       return inputs.map(({ dtype }) => (isFloat(dtype) ? gradients[next++] : undefined));
     },

@@ -23,8 +23,10 @@ export const dropoutOp: Op<DropoutAttributes> = {
   name: 'dropout',
   infer([x, seed], { probability }) {
     requireF32('dropout', [x]);
-    if (seed!.dtype !== 'u32' || !sameShape(seed!.shape, [2])) throw new ShapeError(`dropout: the seed is two u32 words, got ${seed!.dtype}${formatShape(seed!.shape)}`);
-    if (!(probability >= 0 && probability < 1)) throw new ShapeError(`dropout: probability ${probability} is not in [0, 1)`);
+    if (seed!.dtype !== 'u32' || !sameShape(seed!.shape, [2]))
+      throw new ShapeError(`dropout: the seed is two u32 words, got ${seed!.dtype}${formatShape(seed!.shape)}`);
+    if (!(probability >= 0 && probability < 1))
+      throw new ShapeError(`dropout: probability ${probability} is not in [0, 1)`);
     return [x!];
   },
   decompose: ([x, seed], { probability, stream }) => [
@@ -34,9 +36,13 @@ export const dropoutOp: Op<DropoutAttributes> = {
     const words = new Uint32Array(x!.data.length);
     fillRandomBits(words, [seed!.data[0]!, seed!.data[1]!], stream);
     const keep = 1 / (1 - probability);
-    for (let i = 0; i < words.length; i++) y!.data[i] = (words[i]! >>> 8) * 2 ** -24 < probability ? 0 : x!.data[i]! * keep;
+    for (let i = 0; i < words.length; i++)
+      y!.data[i] = (words[i]! >>> 8) * 2 ** -24 < probability ? 0 : x!.data[i]! * keep;
   },
-  vjp: ({ inputs: [, seed], cotangents: [dy], attributes }) => [applyOne(dropoutOp, [dy!, seed!], attributes), undefined],
+  vjp: ({ inputs: [, seed], cotangents: [dy], attributes }) => [
+    applyOne(dropoutOp, [dy!, seed!], attributes),
+    undefined,
+  ],
 };
 
 /** @param stream tells apart the dropout layers that share one seed. */

@@ -17,7 +17,12 @@ import type { Tensor } from '../tensor.js';
 import { type FusedPair, defineFused } from './define.js';
 import type { NormAttributes } from './rms-norm.js';
 
-function moments(x: HostArray, start: number, width: number, epsilon: number): { readonly mu: number; readonly r: number } {
+function moments(
+  x: HostArray,
+  start: number,
+  width: number,
+  epsilon: number,
+): { readonly mu: number; readonly r: number } {
   let total = 0;
   for (let i = 0; i < width; i++) total += x[start + i]!;
   const mu = total / width;
@@ -30,8 +35,15 @@ export const layerNormPair: FusedPair<NormAttributes> = defineFused<NormAttribut
   name: 'layerNorm',
   infer([x, weight, bias]) {
     const width = x!.shape.at(-1);
-    if (weight!.shape.length !== 1 || weight!.shape[0] !== width || bias!.shape.length !== 1 || bias!.shape[0] !== width) {
-      throw new ShapeError(`layerNorm: weight ${formatShape(weight!.shape)} and bias ${formatShape(bias!.shape)} do not fit the last axis of ${formatShape(x!.shape)}`);
+    if (
+      weight!.shape.length !== 1 ||
+      weight!.shape[0] !== width ||
+      bias!.shape.length !== 1 ||
+      bias!.shape[0] !== width
+    ) {
+      throw new ShapeError(
+        `layerNorm: weight ${formatShape(weight!.shape)} and bias ${formatShape(bias!.shape)} do not fit the last axis of ${formatShape(x!.shape)}`,
+      );
     }
     requireF32('layerNorm', [x, weight, bias]);
     return [x!];
@@ -45,7 +57,8 @@ export const layerNormPair: FusedPair<NormAttributes> = defineFused<NormAttribut
     const width = weight!.data.length;
     for (let start = 0; start < x!.data.length; start += width) {
       const { mu, r } = moments(x!.data, start, width, epsilon);
-      for (let i = 0; i < width; i++) y!.data[start + i] = (x!.data[start + i]! - mu) * r * weight!.data[i]! + bias!.data[i]!;
+      for (let i = 0; i < width; i++)
+        y!.data[start + i] = (x!.data[start + i]! - mu) * r * weight!.data[i]! + bias!.data[i]!;
     }
   },
   backward({ inputs: [x, weight], cotangent, gradients: [dx, dw, db], attributes: { epsilon } }) {

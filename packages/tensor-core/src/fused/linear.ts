@@ -18,7 +18,11 @@ export const linearOp: Op<NoAttributes> = {
   name: 'linear',
   infer([x, weight, bias]) {
     const [outputs, inputs] = weight!.shape;
-    if (weight!.shape.length !== 2 || x!.shape.at(-1) !== inputs || (bias && (bias.shape.length !== 1 || bias.shape[0] !== outputs))) {
+    if (
+      weight!.shape.length !== 2 ||
+      x!.shape.at(-1) !== inputs ||
+      (bias && (bias.shape.length !== 1 || bias.shape[0] !== outputs))
+    ) {
       const others = `weight ${formatShape(weight!.shape)}${bias ? ` and bias ${formatShape(bias.shape)}` : ''}`;
       throw new ShapeError(`linear: x ${formatShape(x!.shape)} does not fit ${others}; the weight is [out, in]`);
     }
@@ -53,4 +57,5 @@ export const linearOp: Op<NoAttributes> = {
   },
 };
 
-export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor => applyOne(linearOp, bias ? [x, weight, bias] : [x, weight], {});
+export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor =>
+  applyOne(linearOp, bias ? [x, weight, bias] : [x, weight], {});

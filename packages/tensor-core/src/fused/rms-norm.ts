@@ -23,7 +23,9 @@ export const rmsNormPair: FusedPair<NormAttributes> = defineFused<NormAttributes
   name: 'rmsNorm',
   infer([x, weight]) {
     if (weight!.shape.length !== 1 || weight!.shape[0] !== x!.shape.at(-1)) {
-      throw new ShapeError(`rmsNorm: weight ${formatShape(weight!.shape)} does not fit the last axis of ${formatShape(x!.shape)}`);
+      throw new ShapeError(
+        `rmsNorm: weight ${formatShape(weight!.shape)} does not fit the last axis of ${formatShape(x!.shape)}`,
+      );
     }
     requireF32('rmsNorm', [x, weight]);
     return [x!, { shape: x!.shape.slice(0, -1), dtype: 'f32' }];
@@ -65,4 +67,5 @@ export const rmsNormPair: FusedPair<NormAttributes> = defineFused<NormAttributes
 });
 
 /** @param epsilon added to the mean square; 1e-6 in Qwen2.5. */
-export const rmsNorm = (x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor => apply(rmsNormPair.forward, [x, weight], { epsilon })[0]!;
+export const rmsNorm = (x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor =>
+  apply(rmsNormPair.forward, [x, weight], { epsilon })[0]!;

@@ -23,8 +23,16 @@ export const ropeOp: Op<NoAttributes> = {
   infer([x, cos, sin]) {
     const [batch, , length, width] = x!.shape;
     const [tables, rows, half] = cos!.shape;
-    const fits = x!.shape.length === 4 && sameShape(cos!.shape, sin!.shape) && (tables === batch || tables === 1) && rows === length && half === width! / 2;
-    if (!fits) throw new ShapeError(`rope: tables ${formatShape(cos!.shape)} and ${formatShape(sin!.shape)} do not fit x ${formatShape(x!.shape)}; they are [batch or 1, length, width / 2]`);
+    const fits =
+      x!.shape.length === 4 &&
+      sameShape(cos!.shape, sin!.shape) &&
+      (tables === batch || tables === 1) &&
+      rows === length &&
+      half === width! / 2;
+    if (!fits)
+      throw new ShapeError(
+        `rope: tables ${formatShape(cos!.shape)} and ${formatShape(sin!.shape)} do not fit x ${formatShape(x!.shape)}; they are [batch or 1, length, width / 2]`,
+      );
     requireF32('rope', [x, cos, sin]);
     return [x!];
   },

@@ -36,14 +36,23 @@ function logSumExp(logits: HostArray, start: number, classes: number): number {
 }
 
 function checkLabel(label: number, classes: number): void {
-  if (label < 0 || label >= classes) throw new RangeError(`softmaxCrossEntropy: label ${label} is not one of the ${classes} classes; use ${ignoredLabel} to ignore a row`);
+  if (label < 0 || label >= classes)
+    throw new RangeError(
+      `softmaxCrossEntropy: label ${label} is not one of the ${classes} classes; use ${ignoredLabel} to ignore a row`,
+    );
 }
 
 export const softmaxCrossEntropyPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
   name: 'softmaxCrossEntropy',
   infer([logits, labels]) {
-    if (logits!.shape.length !== 2 || labels!.dtype !== 'i32' || formatShape(labels!.shape) !== formatShape(logits!.shape.slice(0, 1))) {
-      throw new ShapeError(`softmaxCrossEntropy takes logits [n, classes] and i32 labels [n], got ${formatShape(logits!.shape)} and ${labels!.dtype}${formatShape(labels!.shape)}`);
+    if (
+      logits!.shape.length !== 2 ||
+      labels!.dtype !== 'i32' ||
+      formatShape(labels!.shape) !== formatShape(logits!.shape.slice(0, 1))
+    ) {
+      throw new ShapeError(
+        `softmaxCrossEntropy takes logits [n, classes] and i32 labels [n], got ${formatShape(logits!.shape)} and ${labels!.dtype}${formatShape(labels!.shape)}`,
+      );
     }
     requireF32('softmaxCrossEntropy', [logits]);
     return [{ shape: labels!.shape, dtype: 'f32' }];
@@ -71,10 +80,12 @@ export const softmaxCrossEntropyPair: FusedPair<NoAttributes> = defineFused<NoAt
       const start = row * classes;
       const normalizer = logSumExp(logits!.data, start, classes);
       const weight = cotangent.data[row]!;
-      for (let i = 0; i < classes; i++) dlogits!.data[start + i] = weight * Math.exp(logits!.data[start + i]! - normalizer);
+      for (let i = 0; i < classes; i++)
+        dlogits!.data[start + i] = weight * Math.exp(logits!.data[start + i]! - normalizer);
       dlogits!.data[start + label]! -= weight;
     });
   },
 });
 
-export const softmaxCrossEntropy = (logits: Tensor, labels: Tensor): Tensor => applyOne(softmaxCrossEntropyPair.forward, [logits, labels], {});
+export const softmaxCrossEntropy = (logits: Tensor, labels: Tensor): Tensor =>
+  applyOne(softmaxCrossEntropyPair.forward, [logits, labels], {});

@@ -17,7 +17,8 @@ const logistic = (x: number): number => 1 / (1 + Math.exp(-x));
 export const swigluPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
   name: 'swiglu',
   infer([gate, up]) {
-    if (!sameShape(gate!.shape, up!.shape)) throw new ShapeError(`swiglu: gate ${formatShape(gate!.shape)} and up ${formatShape(up!.shape)} differ`);
+    if (!sameShape(gate!.shape, up!.shape))
+      throw new ShapeError(`swiglu: gate ${formatShape(gate!.shape)} and up ${formatShape(up!.shape)} differ`);
     requireF32('swiglu', [gate, up]);
     return [gate!];
   },

@@ -91,7 +91,8 @@ export function maskPredicate(expression: MaskExpression, operands: readonly Hos
       return (batch, query, key) => {
         const [row, column] = [ofQuery(batch, query), ofKey(batch, key)];
         const allowed = expression.table[row]?.[column];
-        if (allowed === undefined) throw new RangeError(`mask roles: the table has no cell for query role ${row} and key role ${column}`);
+        if (allowed === undefined)
+          throw new RangeError(`mask roles: the table has no cell for query role ${row} and key role ${column}`);
         return allowed;
       };
     }
@@ -116,7 +117,12 @@ export function maskPredicate(expression: MaskExpression, operands: readonly Hos
 }
 
 /** The mask as a bool tensor [batch or 1, queries, keys]. */
-export function maskTensor(expression: MaskExpression, operands: readonly Tensor[], queries: number, keys: number): Tensor {
+export function maskTensor(
+  expression: MaskExpression,
+  operands: readonly Tensor[],
+  queries: number,
+  keys: number,
+): Tensor {
   const queryAt = reshape(arange(queries), [1, queries, 1]);
   const keyAt = reshape(arange(keys), [1, 1, keys]);
   const perQuery = (place: number): Tensor => reshape(operands[place]!, [operands[place]!.shape[0]!, queries, 1]);
@@ -136,7 +142,10 @@ export function maskTensor(expression: MaskExpression, operands: readonly Tensor
       return less(broadcastTo(keyAt, [1, queries, keys]), reshape(operands[expression.length]!, [-1, 1, 1]));
     case 'roles': {
       const columns = expression.table[0]?.length ?? 0;
-      const cells = concat(expression.table.flat().map((allowed) => full([1], allowed ? 1 : 0, 'i32')), 0);
+      const cells = concat(
+        expression.table.flat().map((allowed) => full([1], allowed ? 1 : 0, 'i32')),
+        0,
+      );
       return cast(gather(cells, add(mul(perQuery(expression.query), columns), perKey(expression.key))), 'bool');
     }
     case 'dense':
@@ -144,26 +153,44 @@ export function maskTensor(expression: MaskExpression, operands: readonly Tensor
     case 'not':
       return logicalNot(maskTensor(expression.part, operands, queries, keys));
     case 'and':
-      return join(expression.parts.map((part) => maskTensor(part, operands, queries, keys)), logicalAnd, 1);
+      return join(
+        expression.parts.map((part) => maskTensor(part, operands, queries, keys)),
+        logicalAnd,
+        1,
+      );
     case 'or':
-      return join(expression.parts.map((part) => maskTensor(part, operands, queries, keys)), logicalOr, 0);
+      return join(
+        expression.parts.map((part) => maskTensor(part, operands, queries, keys)),
+        logicalOr,
+        0,
+      );
   }
 }
 
 function checkTable(table: RoleTable): void {
   const columns = table[0]?.length ?? 0;
   if (columns === 0 || table.some((row) => row.length !== columns))
-    throw new ShapeError(`mask roles: the table has rows of ${table.map((row) => row.length).join(', ') || 'no'} cells, it must be a full rectangle`);
+    throw new ShapeError(
+      `mask roles: the table has rows of ${table.map((row) => row.length).join(', ') || 'no'} cells, it must be a full rectangle`,
+    );
 }
 
 /** Throws unless every operand fits `batch`, `queries` and `keys`. */
-export function checkMaskOperands(expression: MaskExpression, operands: readonly { readonly shape: readonly number[]; readonly dtype: string }[], batch: number, queries: number, keys: number): void {
+export function checkMaskOperands(
+  expression: MaskExpression,
+  operands: readonly { readonly shape: readonly number[]; readonly dtype: string }[],
+  batch: number,
+  queries: number,
+  keys: number,
+): void {
   const need = (place: number, what: string, dtype: string, tail: readonly number[], batched = true): void => {
     const { shape, dtype: actual } = operands[place]!;
     const lead = batched ? shape[0] === batch || shape[0] === 1 : true;
     const rest = batched ? shape.slice(1) : shape;
     if (actual !== dtype || !lead || rest.join() !== tail.join()) {
-      throw new ShapeError(`mask ${expression.kind}: ${what} is ${actual}[${shape.join(', ')}], it must be ${dtype}[${[...(batched ? [`${batch} or 1`] : []), ...tail].join(', ')}]`);
+      throw new ShapeError(
+        `mask ${expression.kind}: ${what} is ${actual}[${shape.join(', ')}], it must be ${dtype}[${[...(batched ? [`${batch} or 1`] : []), ...tail].join(', ')}]`,
+      );
     }
   };
   switch (expression.kind) {
@@ -189,7 +216,8 @@ export function checkMaskOperands(expression: MaskExpression, operands: readonly
       for (const part of expression.parts) checkMaskOperands(part, operands, batch, queries, keys);
       return;
     case 'window':
-      if (!Number.isInteger(expression.size) || expression.size < 0) throw new ShapeError(`mask window: size ${expression.size} is not a whole number from 0 up`);
+      if (!Number.isInteger(expression.size) || expression.size < 0)
+        throw new ShapeError(`mask window: size ${expression.size} is not a whole number from 0 up`);
       return;
   }
 }

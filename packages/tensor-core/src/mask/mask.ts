@@ -41,7 +41,12 @@ export const window = (size: number): Mask => ({ kind: 'window', size });
 export const prefix = (length: Tensor): Mask => ({ kind: 'prefix', length });
 
 /** A table on the roles of query and key; the bottleneck of LIVR is `and(causal(), roles(…))`. */
-export const roles = (query: Tensor, table: RoleTable, key: Tensor = query): Mask => ({ kind: 'roles', query, key, table });
+export const roles = (query: Tensor, table: RoleTable, key: Tensor = query): Mask => ({
+  kind: 'roles',
+  query,
+  key,
+  table,
+});
 
 /** Any boolean mask. */
 export const dense = (allow: Tensor): Mask => ({ kind: 'dense', allow });

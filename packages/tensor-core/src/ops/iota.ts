@@ -12,7 +12,8 @@ interface IotaAttributes {
 export const iotaOp: Op<IotaAttributes> = {
   name: 'iota',
   infer(_inputs, { length, dtype }) {
-    if (!isArithmetic(dtype) || dtype === 'bool') throw new ShapeError(`arange does not count in ${dtype}: cast an i32 one`);
+    if (!isArithmetic(dtype) || dtype === 'bool')
+      throw new ShapeError(`arange does not count in ${dtype}: cast an i32 one`);
     return [{ shape: [length], dtype }];
   },
   reference({ outputs: [y] }) {

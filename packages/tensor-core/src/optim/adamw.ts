@@ -32,7 +32,8 @@ export function adamwInit<Parameters>(parameters: Parameters): AdamWState<Parame
  * @param step counted from 1, as in the paper and in PyTorch.
  */
 export function adamwRates(step: number, learningRate: number, options: AdamWOptions = {}): Tensor {
-  if (!Number.isInteger(step) || step < 1) throw new RangeError(`adamwRates: step ${step} is not a whole number from 1 up`);
+  if (!Number.isInteger(step) || step < 1)
+    throw new RangeError(`adamwRates: step ${step} is not a whole number from 1 up`);
   const { beta1, beta2 } = { ...adamwDefaults, ...options };
   return tensor([learningRate, 1 - beta1 ** step, 1 - beta2 ** step]);
 }
@@ -50,8 +51,14 @@ export function adamwUpdate<Parameters>(
   const leaves = flatten(parameters);
   const counts = [g, m, v].map((list) => list.length);
   if (counts.some((count) => count !== leaves.length))
-    throw new ShapeError(`adamwUpdate: ${leaves.length} parameters, but ${counts.join(', ')} gradients, first and second moments`);
+    throw new ShapeError(
+      `adamwUpdate: ${leaves.length} parameters, but ${counts.join(', ')} gradients, first and second moments`,
+    );
   const updated = leaves.map((parameter, i) => adamwStep(parameter, g[i]!, m[i]!, v[i]!, rates, attributes));
-  const collect = (place: 0 | 1 | 2): Parameters => unflatten(parameters, updated.map((triple) => triple[place]));
+  const collect = (place: 0 | 1 | 2): Parameters =>
+    unflatten(
+      parameters,
+      updated.map((triple) => triple[place]),
+    );
   return { parameters: collect(0), state: { firstMoment: collect(1), secondMoment: collect(2) } };
 }

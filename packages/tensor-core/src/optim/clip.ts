@@ -13,10 +13,18 @@ import type { Tensor } from '../tensor.js';
 import { flatten, mapTree } from '../tree.js';
 
 /** The Euclidean norm over all tensors of a tree, a scalar. */
-export const globalNorm = (gradients: unknown): Tensor => sqrt(flatten(gradients).map((g) => sum(mul(g, g))).reduce(add, full([], 0)));
+export const globalNorm = (gradients: unknown): Tensor =>
+  sqrt(
+    flatten(gradients)
+      .map((g) => sum(mul(g, g)))
+      .reduce(add, full([], 0)),
+  );
 
 /** The clipped gradients and the norm before clipping. */
-export function clipByGlobalNorm<Gradients>(gradients: Gradients, maxNorm: number): { readonly gradients: Gradients; readonly norm: Tensor } {
+export function clipByGlobalNorm<Gradients>(
+  gradients: Gradients,
+  maxNorm: number,
+): { readonly gradients: Gradients; readonly norm: Tensor } {
   const norm = globalNorm(gradients);
   const scale = minimum(full([], 1), div(maxNorm, add(norm, 1e-6)));
   return { gradients: mapTree(gradients, (g) => mul(g, scale)), norm };

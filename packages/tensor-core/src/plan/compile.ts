@@ -52,11 +52,14 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const leaves = flatten(args);
     const parameters = leaves.map(placeholder);
     const result = fn(...unflatten(args, parameters));
-    if (result instanceof Promise) throw new TypeError(`${name} is async: a compiled function only builds a graph, await its call instead`);
+    if (result instanceof Promise)
+      throw new TypeError(`${name} is async: a compiled function only builds a graph, await its call instead`);
     const outputs = flatten(result);
     const isParameter = new Set(parameters);
     const captured = leavesOf(outputs).filter((leaf) => !isParameter.has(leaf));
-    const donated = new Set(donate.flatMap((position) => flatten(args[position])).map((leaf) => parameters[leaves.indexOf(leaf)]!));
+    const donated = new Set(
+      donate.flatMap((position) => flatten(args[position])).map((leaf) => parameters[leaves.indexOf(leaf)]!),
+    );
     const plan = buildPlan({ outputs, inputs: [...parameters, ...captured], donated, device: on });
     const traced = { plan, executable: on.lower(plan), captured, result };
     cache.set(key, traced);
@@ -70,7 +73,10 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const given = donate.flatMap((position) => flatten(args[position]));
     const operands = [...leaves, ...captured];
     const repeated = given.find((tensor) => operands.indexOf(tensor) !== operands.lastIndexOf(tensor));
-    if (repeated) throw new TensorStateError(`${name}: ${repeated.toString()} is donated and also passed a second time, or closed over`);
+    if (repeated)
+      throw new TensorStateError(
+        `${name}: ${repeated.toString()} is donated and also passed a second time, or closed over`,
+      );
     await evaluate(operands, { device: on });
     const buffers = operands.map((tensor) => bufferOn(tensor, on));
     for (const tensor of given) markDonated(tensor, name);

@@ -11,7 +11,10 @@ import { bufferOn, materialize } from './roots.js';
  *
  * Afterwards each of them is a root: it holds its value and has forgotten its graph. Intermediates hold nothing.
  */
-export async function evaluate<T>(tree: T, { device = defaultDevice() }: { readonly device?: Device } = {}): Promise<T> {
+export async function evaluate<T>(
+  tree: T,
+  { device = defaultDevice() }: { readonly device?: Device } = {},
+): Promise<T> {
   const wanted = [...new Set(flatten(tree))].filter((tensor) => tensor.storage === undefined);
   if (wanted.length === 0) return tree;
   const inputs = leavesOf(wanted);

@@ -67,7 +67,10 @@ export function buildPlan({ outputs, inputs, donated = new Set(), device }: Plan
   };
   const numberOf = (tensor: Tensor): number => {
     const known = numbers.get(tensor);
-    if (known === undefined) throw new TensorStateError(`the graph reads ${tensor.toString()}, which is no argument of the function being compiled`);
+    if (known === undefined)
+      throw new TensorStateError(
+        `the graph reads ${tensor.toString()}, which is no argument of the function being compiled`,
+      );
     return known;
   };
   const emit = (node: GraphNode): void => {
@@ -78,7 +81,8 @@ export function buildPlan({ outputs, inputs, donated = new Set(), device }: Plan
       steps.push({ op, inputs: from, outputs: node.outputs.map(number), attributes });
       return;
     }
-    if (!op.decompose) throw new ShapeError(`${device.name} has no kernel for ${op.name}, and the op has no decomposition`);
+    if (!op.decompose)
+      throw new ShapeError(`${device.name} has no kernel for ${op.name}, and the op has no decomposition`);
     const results = op.decompose(node.inputs, attributes);
     for (const inner of topologicalOrder(results, (tensor) => numbers.has(tensor))) emit(inner);
     node.outputs.forEach((output, i) => {
@@ -108,12 +112,22 @@ export function buildPlan({ outputs, inputs, donated = new Set(), device }: Plan
 }
 
 /** Each donated input goes to the first output of the same spec that has no donor yet. */
-function pairDonations(inputs: readonly Tensor[], outputs: readonly Tensor[], donated: ReadonlySet<Tensor>): Donation[] {
+function pairDonations(
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  donated: ReadonlySet<Tensor>,
+): Donation[] {
   const pairs: Donation[] = [];
   const taken = new Set<number>();
   inputs.forEach((input, i) => {
     if (!donated.has(input)) return;
-    const output = outputs.findIndex((candidate, j) => !taken.has(j) && outputs.indexOf(candidate) === j && candidate.dtype === input.dtype && formatShape(candidate.shape) === formatShape(input.shape));
+    const output = outputs.findIndex(
+      (candidate, j) =>
+        !taken.has(j) &&
+        outputs.indexOf(candidate) === j &&
+        candidate.dtype === input.dtype &&
+        formatShape(candidate.shape) === formatShape(input.shape),
+    );
     if (output < 0) return;
     taken.add(output);
     pairs.push({ input: i, output });
@@ -122,8 +136,12 @@ function pairDonations(inputs: readonly Tensor[], outputs: readonly Tensor[], do
 }
 
 function explain(plan: Plan): string {
-  const describe = (value: number): string => `%${value} ${plan.values[value]!.dtype}${formatShape(plan.values[value]!.shape)}`;
-  const lines = plan.steps.map((step) => `${step.outputs.map(describe).join(', ')} = ${step.op.name}(${step.inputs.map((value) => `%${value}`).join(', ')})`);
+  const describe = (value: number): string =>
+    `%${value} ${plan.values[value]!.dtype}${formatShape(plan.values[value]!.shape)}`;
+  const lines = plan.steps.map(
+    (step) =>
+      `${step.outputs.map(describe).join(', ')} = ${step.op.name}(${step.inputs.map((value) => `%${value}`).join(', ')})`,
+  );
   return [
     `inputs ${plan.inputs.map(describe).join(', ')}`,
     ...lines,

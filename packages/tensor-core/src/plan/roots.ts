@@ -39,7 +39,9 @@ export function bufferOn(tensor: Tensor, device: Device): DeviceBuffer {
     return buffer;
   }
   if (storage.device !== device) {
-    throw new TensorStateError(`a tensor on device "${storage.device.name}" was used on "${device.name}": read it with data() and make a new tensor from it`);
+    throw new TensorStateError(
+      `a tensor on device "${storage.device.name}" was used on "${device.name}": read it with data() and make a new tensor from it`,
+    );
   }
   return storage.buffer;
 }

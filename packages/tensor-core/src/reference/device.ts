@@ -43,7 +43,9 @@ export function createReferenceDevice({ precision = 'f32', decomposeFused = fals
   const lower = (plan: Plan): Executable => ({
     run(inputs) {
       const live = new Map<number, HostTensor>();
-      plan.inputs.forEach((value, i) => live.set(value, { ...plan.values[value]!, data: (inputs[i] as HostBuffer).data }));
+      plan.inputs.forEach((value, i) =>
+        live.set(value, { ...plan.values[value]!, data: (inputs[i] as HostBuffer).data }),
+      );
       plan.steps.forEach(({ op, inputs: from, outputs: to, attributes }, i) => {
         const outputs = to.map((value) => ({ ...plan.values[value]!, data: allocate(plan.values[value]!) }));
         op.reference!({ inputs: from.map((value) => live.get(value)!), outputs, attributes });

@@ -62,12 +62,10 @@ const cases: Readonly<Record<string, fc.Arbitrary<Case>>> = {
       .map((axes) => ({ axes })),
   ),
   slice: ofOne(4, (shape) =>
-    fc
-      .tuple(...shape.map((size) => fc.tuple(fc.nat(size), fc.nat(size))))
-      .map((bounds) => ({
-        start: bounds.map((pair) => Math.min(...pair)),
-        end: bounds.map((pair) => Math.max(...pair)),
-      })),
+    fc.tuple(...shape.map((size) => fc.tuple(fc.nat(size), fc.nat(size)))).map((bounds) => ({
+      start: bounds.map((pair) => Math.min(...pair)),
+      end: bounds.map((pair) => Math.max(...pair)),
+    })),
   ),
   pad: ofOne(3, (shape) => fc.record({ before: widths(shape, 3), after: widths(shape, 3) })),
   broadcastTo: ofOne(3, (shape) => stretched(shape).map((wide) => ({ shape: wide }))),
