@@ -6,14 +6,13 @@
  * tensors. The tensors that the function closes over when it is traced stay operands of the plan, read afresh on each
  * call; lazy arguments are evaluated first.
  */
-import { type Device, defaultDevice } from '../device.js';
+import { type Device, type Executable, defaultDevice } from '../device.js';
 import { TensorStateError } from '../errors.js';
 import { Tensor, placeholder } from '../tensor.js';
 import { flatten, treeSignature, unflatten } from '../tree.js';
 import { evaluate, leavesOf } from './evaluate.js';
 import { type Plan, buildPlan } from './plan.js';
 import { bufferOn, markDonated, materialize } from './roots.js';
-import type { Executable } from '../device.js';
 
 export interface CompileOptions {
   /** Device to run on; the default device when left out. */
@@ -57,9 +56,8 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const outputs = flatten(result);
     const isParameter = new Set(parameters);
     const captured = leavesOf(outputs).filter((leaf) => !isParameter.has(leaf));
-    const donated = new Set(
-      donate.flatMap((position) => flatten(args[position])).map((leaf) => parameters[leaves.indexOf(leaf)]!),
-    );
+    const given = new Set(donate.flatMap((position) => flatten(args[position])));
+    const donated = new Set(parameters.filter((_, i) => given.has(leaves[i]!)));
     const plan = buildPlan({ outputs, inputs: [...parameters, ...captured], donated, device: on });
     const traced = { plan, executable: on.lower(plan), captured, result };
     cache.set(key, traced);
@@ -70,20 +68,24 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const on = device ?? defaultDevice();
     const { plan, executable, captured, result } = traceFor(args, on);
     const leaves = flatten(args);
-    const given = donate.flatMap((position) => flatten(args[position]));
     const operands = [...leaves, ...captured];
-    const repeated = given.find((tensor) => operands.indexOf(tensor) !== operands.lastIndexOf(tensor));
-    if (repeated)
-      throw new TensorStateError(
-        `${name}: ${repeated.toString()} is donated and also passed a second time, or closed over`,
-      );
+    const given = new Set(donate.flatMap((position) => flatten(args[position])));
+    const seen = new Set<Tensor>();
+    for (const tensor of operands) {
+      if (given.has(tensor) && seen.has(tensor)) {
+        throw new TensorStateError(
+          `${name}: ${tensor.toString()} is donated and also passed a second time, or closed over`,
+        );
+      }
+      seen.add(tensor);
+    }
     await evaluate(operands, { device: on });
     const buffers = operands.map((tensor) => bufferOn(tensor, on));
     for (const tensor of given) markDonated(tensor, name);
     const results = await executable.run(buffers);
     const taken = new Set(plan.donations.map(({ input }) => input));
     leaves.forEach((tensor, i) => {
-      if (given.includes(tensor) && !taken.has(i)) on.release(buffers[i]!);
+      if (given.has(tensor) && !taken.has(i)) on.release(buffers[i]!);
     });
     const outputs = flatten(result).map((output, i) => {
       const tensor = new Tensor(output.shape, output.dtype);
