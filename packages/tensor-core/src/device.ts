@@ -27,7 +27,8 @@ export interface MemoryReport {
 export interface Executable {
   /**
    * Runs the plan once. `inputs` are in the order of `plan.inputs`. The result is in the order of `plan.outputs`; for a
-   * donated pair the output takes over the donor's buffer, whose old value is gone afterwards.
+   * donated pair the output takes over the donor's buffer, whose old value is gone afterwards. When it rejects, every
+   * input still holds its value.
    */
   run(inputs: readonly DeviceBuffer[]): Promise<readonly DeviceBuffer[]>;
 }

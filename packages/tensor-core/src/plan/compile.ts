@@ -6,7 +6,7 @@
  * tensors. The tensors that the function closes over when it is traced stay operands of the plan, read afresh on each
  * call; lazy arguments are evaluated first.
  */
-import { type Device, type Executable, defaultDevice } from '../device.js';
+import { type Device, type DeviceBuffer, type Executable, defaultDevice } from '../device.js';
 import { TensorStateError } from '../errors.js';
 import { Tensor, placeholder } from '../tensor.js';
 import { flatten, treeSignature, unflatten } from '../tree.js';
@@ -82,7 +82,16 @@ export function compile<Arguments extends readonly unknown[], Result>(
     await evaluate(operands, { device: on });
     const buffers = operands.map((tensor) => bufferOn(tensor, on));
     for (const tensor of given) markDonated(tensor, name);
-    const results = await executable.run(buffers);
+    let results: readonly DeviceBuffer[];
+    try {
+      results = await executable.run(buffers);
+    } catch (error) {
+      // Nothing was taken over: the donors still hold their values, and a loop can go on from them.
+      operands.forEach((tensor, i) => {
+        if (given.has(tensor)) materialize(tensor, on, buffers[i]!);
+      });
+      throw error;
+    }
     const taken = new Set(plan.donations.map(({ input }) => input));
     leaves.forEach((tensor, i) => {
       if (given.has(tensor) && !taken.has(i)) on.release(buffers[i]!);

@@ -11,6 +11,7 @@ import {
   evaluate,
   exp,
   full,
+  gather,
   matmul,
   mul,
   rmsNorm,
@@ -200,6 +201,15 @@ describe('donation', () => {
     await expect(add(state.w, 1).data(device)).rejects.toThrow(gone);
     expect(state.w.toString()).toBe('Tensor(f32[2], donated)');
     expect(await numbers((await run(next, full([2], 1))).w)).toEqual([7, 7]);
+  });
+
+  it('gives the donated values back when the run fails', async () => {
+    const pick = compile((table: Tensor, index: Tensor) => mul(table, gather(table, index)), { device, donate: [0] });
+    const table = tensor([3, 4]);
+    await expect(pick(table, tensor(Int32Array.of(0, 9)))).rejects.toThrow(/index 9 is outside/);
+    expect(await numbers(table)).toEqual([3, 4]);
+    expect(await numbers(await pick(table, tensor(Int32Array.of(1, 1))))).toEqual([12, 16]);
+    expect(table.toString()).toBe('Tensor(f32[2], donated)');
   });
 
   it('refuses a tensor that is donated and passed or closed over again', async () => {
