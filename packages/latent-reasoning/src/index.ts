@@ -41,3 +41,4 @@ export {
 } from './latent-model.js';
 export { type RunIdentity, checkpointEntries, restoreCheckpoint } from './train/checkpoint.js';
 export { latentIdsOf, latentTokenName } from './latent-tokens.js';
+export { type ConversationTokens, conversationSequence } from './conversation.js';

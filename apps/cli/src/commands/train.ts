@@ -26,6 +26,7 @@ interface TrainOptions extends RecipeOptions {
   readonly task: string;
   readonly output: string;
   readonly examples: number;
+  readonly questions: number;
   readonly microBatchSize?: number;
   readonly seed: number;
   readonly device: string;
@@ -51,6 +52,7 @@ export function trainCommand(terminal: Terminal): Command {
       new Option('--trains <what>', 'adapters on the language model, or every weight').choices(['lora', 'full']),
     )
     .option('--examples <n>', 'train on the first n examples of the split', integer(1), 1000)
+    .option('--questions <n>', 'questions about each image, in tasks that can ask several', integer(1, 64), 1)
     .option('--epochs <list>', 'epochs of each stage, such as 4,6', integerList)
     .option('--batch-size <n>', 'examples per optimiser step', integer(1, 65536))
     .option('--micro-batch-size <n>', 'examples whose gradients are computed at once', integer(1, 65536))
@@ -105,6 +107,7 @@ async function train(
     processor: base.processor,
     imageTokenId: base.config.imageTokenId,
     latentIds,
+    questions: options.questions,
   });
   const setup = { config: base.config, weights: base.weights, trains: method.trains, lora: method.lora, latentIds };
   const { seed, validate: samples, output: folder, resume, saveEvery } = options;
@@ -113,6 +116,7 @@ async function train(
     method,
     seed,
     examples: data.size,
+    questions: options.questions,
     task: `${task.name} ${task.version}`,
     microBatchSize,
     validate: samples,

@@ -4,6 +4,7 @@ import { openSafetensorsFile } from '@mindseye/tensor-core/node';
 import { CommandError } from '../shared/errors.js';
 
 export interface TrainingIdentity extends RunIdentity {
+  readonly questions: number;
   readonly task: string;
   readonly trains: string;
   readonly latents: number;
@@ -21,6 +22,7 @@ export interface IdentitySources {
   readonly method: Method;
   readonly seed: number;
   readonly examples: number;
+  readonly questions: number;
   readonly task: string;
   readonly microBatchSize: number;
   readonly validate: number;

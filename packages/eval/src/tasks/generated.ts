@@ -36,6 +36,8 @@ export interface GeneratedTaskOptions {
   readonly chance: number;
   readonly promptSuffix?: string;
   readonly parse: (text: string) => string | undefined;
+  /** Whether `ask` draws another question each time. */
+  readonly asksFurther?: boolean;
   /** Prepares item `index`; the returned function draws a scene and may be called again until one falls into the split. */
   readonly draw: (split: Split, index: number) => (random: RandomStream) => DrawnItem;
 }
@@ -47,41 +49,55 @@ const MOST_ATTEMPTS = 1000;
 export function generatedTask(options: GeneratedTaskOptions): TaskDefinition {
   const { name, version, splits } = options;
 
-  function describe(split: Split, index: number): SampleDescription {
+  const streamOf = (split: Split, index: number, purpose: string): RandomStream =>
+    namedStream(version, name, split, index, purpose);
+
+  /** The scene of an item with its first question. */
+  function drawItem(split: Split, index: number): DrawnItem & { readonly hash: string; readonly asked: Question } {
     checkIndex({ name, splits }, split, index);
-    const stream = (purpose: string): RandomStream => namedStream(version, name, split, index, purpose);
     const drawScene = options.draw(split, index);
-    const random = stream('scene');
+    const random = streamOf(split, index, 'scene');
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
       const { cells, ask } = drawScene(random);
       const hash = sceneHash(cells);
       if (splitOfScene(hash) !== split) continue;
-      const asked = ask(stream('question'));
-      if (asked === undefined) continue;
-      const { template, question, answer, target } = asked;
-      return {
-        id: `${name}/${split}/${index}`,
-        index,
-        question,
-        answer,
-        metadata: {
-          scene: layOut(stream('layout'), cells),
-          sceneHash: hash,
-          template,
-          ...(target === undefined ? {} : { target }),
-        },
-      };
+      const asked = ask(streamOf(split, index, 'question'));
+      if (asked !== undefined) return { cells, ask, hash, asked };
     }
     throw new Error(
       `${name}: no scene for ${split} item ${index} in ${MOST_ATTEMPTS} draws; its generator is too narrow`,
     );
   }
 
+  function describe(split: Split, index: number): SampleDescription {
+    const { cells, hash, asked } = drawItem(split, index);
+    const { template, question, answer, target } = asked;
+    return {
+      id: `${name}/${split}/${index}`,
+      index,
+      question,
+      answer,
+      metadata: {
+        scene: layOut(streamOf(split, index, 'layout'), cells),
+        sceneHash: hash,
+        template,
+        ...(target === undefined ? {} : { target }),
+      },
+    };
+  }
+
+  function askFurther(split: Split, index: number, count: number): readonly Pick<Question, 'question' | 'answer'>[] {
+    const { ask, asked } = drawItem(split, index);
+    const questions = [asked];
+    for (let i = 1; i <= count; i++) questions.push(ask(streamOf(split, index, `question ${i}`))!);
+    return questions.slice(1).map(({ question, answer }) => ({ question, answer }));
+  }
+
   function generate(split: Split, index: number): Sample {
     const description = describe(split, index);
     return {
       ...description,
-      image: renderScene(description.metadata.scene, namedStream(version, name, split, index, 'noise').seed),
+      image: renderScene(description.metadata.scene, streamOf(split, index, 'noise').seed),
     };
   }
 
@@ -94,6 +110,7 @@ export function generatedTask(options: GeneratedTaskOptions): TaskDefinition {
     promptSuffix: options.promptSuffix ?? '',
     generate,
     describe,
+    ...(options.asksFurther && { askFurther }),
     parse: options.parse,
     score: exactMatch,
   };

@@ -1,9 +1,11 @@
 /**
- * Question templates of the perception tasks: attributes, places, and counts up to four.
+ * Question templates of the perception tasks: attributes, places and counts.
  *
  * They teach a small base model to see; the target tasks are taught later and tested. So none of them may be worded like a
- * target task, and no count goes beyond four. Rows and columns are numbered from 1, from the top left. Templates that compare
- * a kind with the whole image weigh most: that is what the target tasks build on.
+ * target task. Counts of rows and columns end at four; those of the whole image go as far as the counting task does, because a
+ * base of this size that never counted beyond four does not learn it from a thousand examples. So what the counting task adds
+ * is its wording and its hard scenes, not counting itself. Rows and columns are numbered from 1, from the top left.
+ * Templates that compare a kind with the whole image weigh most: that is what the target tasks build on.
  *
  * A template lists every question it can ask about a scene. Choosing among them is the same for all (see perception.ts): first
  * an answer, uniformly among those that occur, then a question with that answer, so that "nothing" and "0" do not drown the rest.
@@ -28,6 +30,8 @@ export interface PerceptionTemplate {
 
 const NUMBERS = [1, 2, 3, 4] as const;
 const SMALL_COUNTS: readonly string[] = ['0', '1', '2', '3', '4'];
+/** Of the whole image, one kind can fill ten cells. */
+const IMAGE_COUNTS: readonly string[] = [...SMALL_COUNTS, '5', '6', '7', '8', '9', '10'];
 const NOTHING = 'nothing';
 
 const lines = {
@@ -228,7 +232,7 @@ export const PERCEPTION_TEMPLATES: Readonly<Record<string, PerceptionTemplate>> 
       })),
   },
   'image-kind-count': {
-    classes: SMALL_COUNTS,
+    classes: IMAGE_COUNTS,
     parse: parseInteger,
     weight: 4,
     candidates: (cells) => {
@@ -244,7 +248,7 @@ export const PERCEPTION_TEMPLATES: Readonly<Record<string, PerceptionTemplate>> 
         ...SHAPES.map((shape) => count(shapePlural(shape), (kind) => kind.shape === shape)),
         ...COLORS.map((color) => count(`${color} objects`, (kind) => kind.color === color)),
       ];
-      return counts.filter(({ answer }) => SMALL_COUNTS.includes(answer));
+      return counts.filter(({ answer }) => IMAGE_COUNTS.includes(answer));
     },
   },
 };

@@ -70,6 +70,7 @@ function perceptionTask(template: string | undefined): TaskDefinition {
     classes,
     chance: classes === null ? 0 : 1 / classes.length,
     parse: definition?.parse ?? parsePhrase,
+    asksFurther: true,
     draw: () => (random) => {
       const cells = perceptionScene(random);
       return { cells, ask: (questions) => askPerception(questions, cells, template) };

@@ -46,6 +46,12 @@ export interface TaskDefinition {
   readonly chance: number;
   /** Appended to the question to make the prompt; empty where the question alone says what is wanted. */
   readonly promptSuffix: string;
+  /** Further questions about the image of an item, in tasks that can ask several; the same arguments give the same ones. */
+  readonly askFurther?: (
+    split: Split,
+    index: number,
+    count: number,
+  ) => readonly { readonly question: string; readonly answer: string }[];
   /** Sample `index` of `split`, independent of every other. Throws a RangeError outside the split. */
   generate(split: Split, index: number): Sample;
   /** The same sample without rendering it. */
