@@ -127,7 +127,7 @@ describe('bad input', () => {
     await refuse(
       ['train', '--model', model, '--task', 'counting', '--output', at('diverged'), '--trains', 'full'],
       1,
-      /training diverged at step 1 .*NaN/,
+      /the loss became NaN in step 1 of stage .*lower the learning rate/,
     );
   });
 

@@ -110,6 +110,6 @@ describe('a record file is refused, with its name, what is wrong and what to do'
   });
 
   test('when it is a folder', async () => {
-    await expect(run(folder)).rejects.toThrow(/EISDIR/);
+    await expect(run(folder)).rejects.toThrow(/is not a regular file; name a file for the records/);
   });
 });

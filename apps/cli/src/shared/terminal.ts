@@ -30,12 +30,12 @@ export interface Terminal {
 export function processTerminal(): Terminal {
   const { stdout, stderr, env, argv } = process;
   const colored = (stream: NodeJS.WriteStream): Colors =>
-    pc.createColors(stream.isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb');
+    pc.createColors(Boolean(stream.isTTY) && !env['NO_COLOR'] && env['TERM'] !== 'dumb');
   return {
     print: (text) => stdout.write(`${text}\n`),
     write: (text) => stdout.write(text),
     note: (text) => stderr.write(`${text}\n`),
-    isInteractive: stderr.isTTY,
+    isInteractive: Boolean(stderr.isTTY),
     colors: colored(stdout),
     noteColors: colored(stderr),
     catchInterrupts,

@@ -144,9 +144,9 @@ async function record(
   save: (file: string) => Promise<void>,
 ): Promise<void> {
   const { stage, epoch, step, globalStep, loss, learningRate, gradientNorm } = event;
-  if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+  if (!Number.isFinite(gradientNorm)) {
     throw new CommandError(
-      `training diverged at step ${globalStep} (loss ${loss}, gradient norm ${gradientNorm}); lower --learning-rate, or check the weights it started from`,
+      `training diverged at step ${globalStep} (gradient norm ${gradientNorm}); lower --learning-rate, or check the weights it started from`,
     );
   }
   await log.append({ kind: 'step', stage, epoch, step, globalStep, loss, learningRate, gradientNorm });
