@@ -79,7 +79,7 @@ test('a model folder answers in the page as it does in Node, under every conditi
   expect(await answer(page).textContent()).toBe(await inNode('no-latents'));
   expect(await heatMap(page).count()).toBe(0);
   await page.getByText('Bottleneck', { exact: true }).click();
-  await page.getByText('in the standard pass').waitFor();
+  await page.getByText('Where the latents looked').waitFor();
   expect(await answer(page).textContent()).toBe(await inNode('bottleneck'));
   expect(errors).toEqual([]);
 });

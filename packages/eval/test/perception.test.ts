@@ -140,7 +140,9 @@ test('further questions are about the same scene, the same each time, and right'
   expect(further).toHaveLength(5);
   expect(askFurther('train', 3, 5)).toEqual(further);
   expect(askFurther('train', 3, 2)).toEqual(further.slice(0, 2));
-  const everything = Object.values(PERCEPTION_TEMPLATES).flatMap(({ candidates }) => candidates(cellsOf(metadata.scene)));
+  const everything = Object.values(PERCEPTION_TEMPLATES).flatMap(({ candidates }) =>
+    candidates(cellsOf(metadata.scene)),
+  );
   for (const { question, answer } of further) {
     expect(everything).toContainEqual(expect.objectContaining({ question, answer }));
   }

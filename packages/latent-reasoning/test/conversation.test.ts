@@ -9,7 +9,11 @@ test('every assistant turn is labelled through its end-of-turn marker, and nothi
   const question = [start, user, newline, image, image, 50, end, newline];
   const first = [start, assistant, newline, 60, 61, end, newline];
   const second = [start, user, newline, 51, end, newline, start, assistant, newline, 62, end];
-  const { inputIds, labels, roles, grids } = conversationSequence([...question, ...first, ...second], [[1, 2, 4]], tokens);
+  const { inputIds, labels, roles, grids } = conversationSequence(
+    [...question, ...first, ...second],
+    [[1, 2, 4]],
+    tokens,
+  );
 
   expect([...inputIds]).toEqual([...question, ...first, ...second]);
   const labelled = [...labels.entries()].filter(([, label]) => label !== ignoredLabel);
