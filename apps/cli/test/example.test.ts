@@ -30,13 +30,16 @@ test('the demo answers both example pictures with a count, and draws where the l
 });
 
 test('it counts well above chance on scenes it never saw, also when only the latents see them', async () => {
-  for (const condition of ['standard', 'bottleneck']) {
+  for (const [condition, least] of [
+    ['standard', 0.65],
+    ['bottleneck', 0.25],
+  ] as const) {
     const options = ['--task', 'counting', '--limit', '90', '--condition', condition, '--json'];
     const { summary } = JSON.parse(await succeed('eval', ...folders, ...options)) as {
       readonly summary: { readonly accuracy: number; readonly chance: number };
     };
     expect(summary.chance).toBeCloseTo(1 / 9);
-    expect(summary.accuracy).toBeGreaterThan(0.2);
+    expect(summary.accuracy).toBeGreaterThan(least);
   }
 });
 
