@@ -34,9 +34,8 @@ export async function exampleModel(examples: string): Promise<ModelFolders> {
   const [model, adapter] = [path.join(examples, 'tiny-livr', 'model'), path.join(examples, 'tiny-livr', 'adapter')];
   if ((await isFolder(model)) && (await isFolder(adapter))) return { model, adapter };
   throw new CommandError(
-    `${path.dirname(model)} has no trained model; name one with --model and --adapter, or make one with ` +
-      'mindseye init base && mindseye train --model base --task perception --method sft --trains full --output seen && ' +
-      'mindseye train --model seen --task counting --output counter',
+    `${path.dirname(model)} has no trained model; name one with --model and --adapter, or make it again with the commands in ` +
+      'examples/tiny-livr/README.md',
   );
 }
 

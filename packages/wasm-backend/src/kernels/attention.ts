@@ -89,24 +89,21 @@ function productScratchBytes(queries: number, keys: number, width: number): numb
 /** Binds attention; the matrix products are those of `matmul`. */
 export function bindAttention(host: KernelHost, { matmul }: Pick<MatmulKernels, 'matmul'>): AttentionKernels {
   const { softmax, probabilities, scoreGradient } = bindAttentionRows(host);
+  /** scores = q·kᵀ for the queries of a block: where both directions begin. */
+  const multiplyByKeys = (operands: AttentionArguments, { query, scores, rows, scratch }: QueryBlock): void => {
+    const { k, keys, width } = operands;
+    const sizes = { m: rows, n: keys, k: width };
+    matmul({ a: query, b: k, c: scores, ...sizes, transposeB: true, scratch, ...strides(operands) });
+  };
   return {
     attentionScratchBytes,
 
     attention(operands) {
       checkAttention(host, operands);
-      const { k, v, y, lse, keys, width, scale, rowStrideK = width, rowStrideY = width } = operands;
-      forEachQueryBlock(operands, ({ rows, first, scores, scratch, query, maskBlock }) => {
-        matmul({
-          a: query,
-          b: k,
-          c: scores,
-          m: rows,
-          n: keys,
-          k: width,
-          transposeB: true,
-          scratch,
-          ...strides(operands),
-        });
+      const { v, y, lse, keys, width, scale, rowStrideK = width, rowStrideY = width } = operands;
+      forEachQueryBlock(operands, (block) => {
+        const { rows, first, scores, scratch, maskBlock } = block;
+        multiplyByKeys(operands, block);
         softmax(scores, maskBlock, lse + first * F32_BYTES, rows, keys, scale);
         const c = y + first * rowStrideY * F32_BYTES;
         const layout = { rowStrideB: rowStrideK, rowStrideC: rowStrideY };
@@ -119,20 +116,11 @@ export function bindAttention(host: KernelHost, { matmul }: Pick<MatmulKernels, 
       const { k, v, y, dy, lse, dq, dk, dv, keys, width, scale } = operands;
       const { rowStrideQ = width, rowStrideK = width, rowStrideY = width } = operands;
       const ofY = rowStrideY * F32_BYTES;
-      forEachQueryBlock(operands, ({ rows, first, scores, gradient, scratch, query, maskBlock }) => {
+      forEachQueryBlock(operands, (block) => {
+        const { rows, first, scores, gradient, scratch, query, maskBlock } = block;
         const upstream = dy + first * ofY;
         const shared = { scratch, accumulate: true, rowStrideC: rowStrideK };
-        matmul({
-          a: query,
-          b: k,
-          c: scores,
-          m: rows,
-          n: keys,
-          k: width,
-          transposeB: true,
-          scratch,
-          ...strides(operands),
-        });
+        multiplyByKeys(operands, block);
         probabilities(scores, maskBlock, lse + first * F32_BYTES, rows, keys, scale);
         const transposedDy = { rowStrideB: rowStrideY };
         matmul({
