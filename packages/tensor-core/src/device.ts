@@ -25,16 +25,31 @@ export interface MemoryReport {
 }
 
 export interface Executable {
+  /** Bytes of the arena and scratch that a run needs beside inputs and outputs, known before it. */
+  readonly workingBytes: number;
   /**
    * Runs the plan once. `inputs` are in the order of `plan.inputs`. The result is in the order of `plan.outputs`; for a
-   * donated pair the output takes over the donor's buffer, whose old value is gone afterwards. When it rejects, every
-   * input still holds its value.
+   * donated pair the output takes over the donor's buffer, whose old value is gone afterwards. When it rejects because of
+   * an operand's contents (`plan.guards`), every input still holds its value.
    */
   run(inputs: readonly DeviceBuffer[]): Promise<readonly DeviceBuffer[]>;
 }
 
+/** What bounds the plans of a device. */
+export interface DeviceLimits {
+  /** Largest number of bytes that a kernel can be given of one value; larger inputs are held in shards of whole rows. */
+  readonly bindingBytes?: number;
+  /** A view into another value starts at a multiple of this many bytes; 1 when left out. */
+  readonly viewAlignment?: number;
+}
+
 export interface Device {
   readonly name: string;
+  /** `f64` for the reference engine in 64 bits: numbers known when a plan is built are then not rounded to f32. */
+  readonly precision?: 'f32' | 'f64';
+  readonly limits?: DeviceLimits;
+  /** True when the kernel of `op` may be given outputs that lie on its inputs as `op.overwrites` says; never when left out. */
+  canOverwrite?(op: Op): boolean;
   /** False when the device has no kernel for this application of a fused op; the core then decomposes it. */
   supports(op: Op, inputs: readonly TensorSpec[], attributes: object): boolean;
   upload(data: HostArray, spec: TensorSpec): DeviceBuffer;

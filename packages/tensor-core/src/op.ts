@@ -5,7 +5,7 @@
  * gradients flow back (`vjp`, which returns graph). A fused op also owns `decompose`, the same value in other ops: the
  * oracle of its kernels, the fallback on a device without one, and its gradient where it has no `vjp` of its own.
  */
-import { type HostArray, encoderOf } from './dtype.js';
+import { type DType, type HostArray, encoderOf } from './dtype.js';
 import { GradientError, ShapeError } from './errors.js';
 import { type GraphNode, Tensor, type TensorLike, type TensorSpec } from './tensor.js';
 import { checkShape, formatShape } from './shape.js';
@@ -32,6 +32,27 @@ export interface VjpCall<Attributes> {
   readonly needed: readonly boolean[];
 }
 
+export interface GuardCall<Attributes> {
+  readonly inputs: readonly TensorSpec[];
+  /** The elements of the operands named in `operands`, in their order. */
+  readonly data: readonly HostArray[];
+  readonly attributes: Attributes;
+}
+
+/** What the contents of operands must satisfy for an op to run at all: indices inside a table, a start that fits. */
+export interface Guard<Attributes> {
+  /** Positions of the operands that are looked at. */
+  readonly operands: readonly number[];
+  /** Throws a RangeError that names the value. */
+  check(call: GuardCall<Attributes>): void;
+}
+
+/** Output `output` may be written over the bytes of input `input`, element by element. */
+export interface Overwrite {
+  readonly output: number;
+  readonly input: number;
+}
+
 export interface Op<Attributes extends object = object> {
   readonly name: string;
   /** Specs of the outputs, or a ShapeError that names the operands. */
@@ -44,6 +65,33 @@ export interface Op<Attributes extends object = object> {
   decompose?(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
   /** True when gradients end here by definition (`stopGradient`, comparisons). */
   readonly stopsGradient?: boolean;
+
+  // What the plan compiler may know about an op. All optional: an op without them is planned as a black box.
+
+  /**
+   * For ops on one element at a time with broadcast operands: the number stored in the result, from the numbers stored in
+   * the operands at the same place. An op with a `scalar` can become part of a fused expression.
+   */
+  scalar?(operands: readonly DType[], attributes: Attributes): (...values: number[]) => number;
+  /** Byte offset of the output in input 0, for ops whose output is a contiguous part of input 0's bytes; else undefined. */
+  view?(inputs: readonly TensorSpec[], attributes: Attributes): number | undefined;
+  /** Outputs that may take over the bytes of an input that nothing reads afterwards. */
+  overwrites?(inputs: readonly TensorSpec[], attributes: Attributes): readonly Overwrite[];
+  readonly guard?: Guard<Attributes>;
+  /** Floating-point operations; one per element of the outputs when left out. */
+  flops?(inputs: readonly TensorSpec[], outputs: readonly TensorSpec[], attributes: Attributes): number;
+  /** A text that is equal for equal attributes; JSON when left out. */
+  attributesKey?(attributes: Attributes): string;
+  /**
+   * The same outputs with input `input` read only through `slice(input, 0, from, to)` between consecutive `boundaries`
+   * (0 = first, … , rows = last): how an op works on a weight that is too large for one binding of a device.
+   */
+  splitRows?(
+    inputs: readonly Tensor[],
+    attributes: Attributes,
+    input: number,
+    boundaries: readonly number[],
+  ): readonly Tensor[];
 }
 
 /** Puts `op` on the graph and returns its outputs. */
