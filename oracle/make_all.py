@@ -5,6 +5,7 @@ import sys
 sys.dont_write_bytecode = True
 
 import chat_template
+import gradient_clipping
 import images_files
 import images_processor
 import images_resize
@@ -16,13 +17,15 @@ import livr_training
 import model_cases
 import operations
 import optimiser
+import schedules
 import tiny_models
 import tokenizer_golden
 
 # Later ones read what earlier ones wrote: models first, the adapter before the training.
 STEPS = (
     tiny_models, model_cases, index_tables, images_resize, images_smart_resize, images_processor, images_files,
-    tokenizer_golden, chat_template, optimiser, operations, livr_forward, livr_adapter, livr_training,
+    tokenizer_golden, chat_template, optimiser, gradient_clipping, schedules, operations, livr_forward, livr_adapter,
+    livr_training,
 )  # fmt: skip
 
 

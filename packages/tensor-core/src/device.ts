@@ -7,7 +7,7 @@
  */
 import type { HostArray } from './dtype.js';
 import type { Op } from './op.js';
-import type { Plan } from './plan/plan.js';
+import type { Plan, PlanPasses } from './plan/plan.js';
 import type { TensorSpec } from './tensor.js';
 
 /** A value on a device. What is inside is the device's own business. */
@@ -48,6 +48,8 @@ export interface Device {
   /** `f64` for the reference engine in 64 bits: numbers known when a plan is built are then not rounded to f32. */
   readonly precision?: 'f32' | 'f64';
   readonly limits?: DeviceLimits;
+  /** Passes of the plan compiler that are off for this device; all are on when left out. */
+  readonly passes?: PlanPasses;
   /** True when the kernel of `op` may be given outputs that lie on its inputs as `op.overwrites` says; never when left out. */
   canOverwrite?(op: Op): boolean;
   /** False when the device has no kernel for this application of a fused op; the core then decomposes it. */

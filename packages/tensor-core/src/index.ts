@@ -9,19 +9,30 @@ export { apply, applyOne, full } from './op.js';
 export {
   type Device,
   type DeviceBuffer,
+  type DeviceLimits,
   type Executable,
   type MemoryReport,
   defaultDevice,
   setDefaultDevice,
 } from './device.js';
 export { type ReferenceOptions, createReferenceDevice } from './reference/device.js';
-export { type Tree, flatten, mapTree, unflatten } from './tree.js';
+export { type Tree, flatten, flattenWithPaths, mapTree, unflatten } from './tree.js';
 
 // Execution and differentiation.
-export { evaluate } from './plan/evaluate.js';
+export { type EvaluateOptions, evaluate } from './plan/evaluate.js';
 export { type CompileOptions, type CompiledFunction, compile } from './plan/compile.js';
-export type { Donation, Plan, PlanStep } from './plan/plan.js';
-export type { ArenaLayout } from './plan/arena.js';
+export type { Donation } from './plan/donate.js';
+export { type Plan, type PlanPasses, buildPlan, noPasses } from './plan/plan.js';
+export type { PlanStep, Program } from './plan/program.js';
+export { type ArenaLayout, type Slot, layOutArena } from './plan/arena.js';
+export type { Place } from './plan/places.js';
+export type { Shard } from './plan/lower.js';
+export { type Lifetimes, type Storage, lifetimesOf, storageOf } from './plan/storage.js';
+export { shardBoundaries } from './plan/shards.js';
+export { flopsOf, formatBytes, trafficOf } from './plan/explain.js';
+export { type MemoryBudget, setMemoryBudget } from './plan/budget.js';
+export { type AllocationSite, allocationSites } from './plan/roots.js';
+export { trackOrigins } from './graph/origin.js';
 export { checkpoint, customGrad, grad, valueAndGrad } from './autograd/grad.js';
 export { type JacobianOptions, vectorJacobianProduct } from './autograd/gradients.js';
 
@@ -30,6 +41,7 @@ export { opTable } from './ops/table.js';
 export { abs } from './ops/abs.js';
 export { add } from './ops/add.js';
 export { argmax } from './ops/argmax.js';
+export { barrier } from './ops/barrier.js';
 export { broadcastTo } from './ops/broadcast-to.js';
 export { cast } from './ops/cast.js';
 export { equal, greater, greaterEqual, less, lessEqual } from './ops/compare.js';
@@ -82,18 +94,34 @@ export { silu, swiglu } from './fused/swiglu.js';
 // Masks.
 export type { Mask, RoleTable } from './mask/mask.js';
 export * as mask from './mask/mask.js';
-export { type MaskExpression, type MaskPredicate, maskPredicate, maskTensor, splitMask } from './mask/expression.js';
+export { type MaskExpression, splitMask } from './mask/expression.js';
+export { maskTensor } from './mask/mask-tensor.js';
+export { type MaskNumberReader, type MaskPredicate, maskPredicate, readMaskNumber } from './mask/predicate.js';
+export { type MaskLoad, type MaskNumber, type MaskProgram, type MaskRelation, maskProgram } from './mask/program.js';
+export { type MaskTile, type MaskTileMap, type TileMapSizes, maskTile, maskTileMap } from './mask/tile-map.js';
 
 // Optimisers.
+export type { Hyperparameters, Optimizer } from './optim/optimizer.js';
+export { type AdamWOptions, type AdamWState, adamW, adamWDefaults } from './optim/adamw.js';
+export { type SgdOptions, type SgdState, sgd } from './optim/sgd.js';
+export { type LearningRateAdjustment, type MuonOptions, type MuonState, muon } from './optim/muon.js';
+export { type NewtonSchulzOptions, newtonSchulzDefaults, orthogonalize } from './optim/newton-schulz.js';
 export {
-  type AdamWOptions,
-  type AdamWState,
-  adamwDefaults,
-  adamwInit,
-  adamwRates,
-  adamwUpdate,
-} from './optim/adamw.js';
-export { clipByGlobalNorm, globalNorm } from './optim/clip.js';
+  type GroupedState,
+  type ParameterGroup,
+  type ParameterPredicate,
+  parameterGroups,
+  takesWeightDecay,
+  weightDecayGroups,
+} from './optim/parameter-groups.js';
+export { clipByGlobalNorm, globalNorm, requireFiniteNorm, skipNonFinite } from './optim/clip.js';
+export {
+  type AccumulatedGradients,
+  accumulateGradients,
+  accumulationInit,
+  meanGradients,
+} from './optim/accumulate.js';
+export { averageDecay, averageInit, exponentialMovingAverage } from './optim/moving-average.js';
 export {
   type Schedule,
   type ScheduleName,

@@ -7,6 +7,8 @@
  */
 import { type DType, type HostArray, encoderOf } from './dtype.js';
 import { GradientError, ShapeError } from './errors.js';
+import { currentOrigin, originIn } from './graph/origin.js';
+import { isRecomputing } from './graph/region.js';
 import { type GraphNode, Tensor, type TensorLike, type TensorSpec } from './tensor.js';
 import { checkShape, formatShape } from './shape.js';
 
@@ -94,15 +96,42 @@ export interface Op<Attributes extends object = object> {
   ): readonly Tensor[];
 }
 
+let nodesCreated = 0;
+
+/** The specs of the outputs; a ShapeError names the line that applied the op. */
+function inferred<Attributes extends object>(
+  op: Op<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): readonly TensorSpec[] {
+  try {
+    return op.infer(inputs, attributes);
+  } catch (error) {
+    const origin = error instanceof ShapeError ? originIn(error.stack) : undefined;
+    if (origin !== undefined && !(error as ShapeError).message.includes(origin))
+      (error as ShapeError).message += ` (at ${origin})`;
+    throw error;
+  }
+}
+
 /** Puts `op` on the graph and returns its outputs. */
 export function apply<Attributes extends object>(
   op: Op<Attributes>,
   inputs: readonly Tensor[],
   attributes: Attributes,
 ): readonly Tensor[] {
-  const specs = op.infer(inputs, attributes);
+  const specs = inferred(op, inputs, attributes);
   const outputs: Tensor[] = [];
-  const node: GraphNode = { op: op as Op, inputs, attributes, outputs };
+  const origin = currentOrigin();
+  const node: GraphNode = {
+    op: op as Op,
+    inputs,
+    attributes,
+    outputs,
+    created: nodesCreated++,
+    ...(isRecomputing() && { recomputed: true }),
+    ...(origin !== undefined && { origin }),
+  };
   for (const { shape, dtype } of specs) {
     checkShape(shape, op.name);
     outputs.push(new Tensor(shape, dtype, node));

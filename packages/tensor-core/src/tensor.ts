@@ -25,6 +25,12 @@ export interface GraphNode {
   readonly inputs: readonly Tensor[];
   readonly attributes: object;
   readonly outputs: readonly Tensor[];
+  /** Nodes built earlier have smaller numbers. */
+  readonly created: number;
+  /** True for work that a checkpoint does a second time. */
+  readonly recomputed?: boolean;
+  /** The source line that built the node, while `trackOrigins` holds. */
+  readonly origin?: string;
 }
 
 export type Storage =

@@ -19,16 +19,37 @@ export function flatten(tree: unknown): Tensor[] {
   return leaves;
 }
 
-/** The same tree with every tensor replaced; everything else is kept as it is. */
-export function mapTree<T>(tree: T, replace: (leaf: Tensor) => Tensor): T {
-  const walk = (value: unknown): unknown => {
-    if (value instanceof Tensor) return replace(value);
-    if (Array.isArray(value)) return value.map(walk);
+/**
+ * All tensors of a tree with the names they have in a file, in the order of `flatten`: keys and array places joined by dots
+ * (`layers.0.weight`), the empty text for a tree that is one tensor.
+ *
+ * @throws TypeError when two leaves would share a name, as with the keys `{ 'a.b': x, a: { b: y } }`.
+ */
+export function flattenWithPaths(tree: unknown): [path: string, leaf: Tensor][] {
+  const leaves = new Map<string, Tensor>();
+  mapTree(tree, (leaf, path) => {
+    if (leaves.has(path)) throw new TypeError(`two tensors of the tree have the path "${path}": rename a key`);
+    leaves.set(path, leaf);
+    return leaf;
+  });
+  return [...leaves];
+}
+
+/**
+ * The same tree with every tensor replaced; everything else is kept as it is.
+ *
+ * @param replace gets each tensor and its path as in `flattenWithPaths`; a null takes the leaf out of the tree.
+ */
+export function mapTree<T>(tree: T, replace: (leaf: Tensor, path: string) => Tensor | null): T {
+  const walk = (value: unknown, path: string): unknown => {
+    if (value instanceof Tensor) return replace(value, path);
+    const below = path === '' ? '' : `${path}.`;
+    if (Array.isArray(value)) return value.map((entry, i) => walk(entry, `${below}${i}`));
     if (isPlainObject(value))
-      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, walk(entry)]));
+      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, walk(entry, `${below}${key}`)]));
     return value;
   };
-  return walk(tree) as T;
+  return walk(tree, '') as T;
 }
 
 /** The same tree with its tensors replaced by `leaves`, in order. */

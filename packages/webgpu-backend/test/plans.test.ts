@@ -9,7 +9,7 @@ import { createDevice } from '../src/device.js';
 import { gpuBytesOf } from '../src/element.js';
 import { openDevice } from '../src/index.js';
 import { distance, expectAgreement, gpu, reference } from './support.js';
-import { makeBatch, startTraining, train, trainingStep } from './training-step.js';
+import { adamW, makeBatch, startTraining, train, trainingStep } from './training-step.js';
 
 /** A plan of steps over earlier values; one in three only renames its first input. */
 const arbitraryPlan = fc
@@ -120,7 +120,7 @@ test('a training loop holds no more memory and compiles nothing new', async () =
   let before = {};
   for (let i = 0; i < 8; i++) {
     const batch = makeBatch(i);
-    const rates = t.adamwRates(i + 1, 1e-2);
+    const rates = adamW.hyperparameters(i + 1, 1e-2);
     const [next, loss] = await step(state, batch, rates);
     state = next;
     // What a program leaves to the collector, given back at once, so that the account is exact.

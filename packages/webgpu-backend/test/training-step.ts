@@ -32,6 +32,8 @@ interface Parameters {
   readonly norm: t.Tensor;
 }
 
+export const adamW = t.adamW<Parameters>();
+
 export interface TrainingState {
   readonly parameters: Parameters;
   readonly adamw: t.AdamWState<Parameters>;
@@ -76,17 +78,7 @@ export function startTraining(): TrainingState {
     layers: Array.from({ length: sizes.layers }, (_, i) => layer(i)),
     norm: constant([width], 1),
   };
-  const zeros = (): Parameters => {
-    const empty = (layer: Layer): Layer =>
-      Object.fromEntries(
-        Object.entries(layer).map(([name, x]: [string, t.Tensor]) => [name, constant(x.shape, 0)]),
-      ) as unknown as Layer;
-    return {
-      embedding: constant(parameters.embedding.shape, 0),
-      layers: parameters.layers.map(empty),
-      norm: constant([width], 0),
-    };
-  };
+  const zeros = (): Parameters => t.mapTree(parameters, ({ shape }) => constant(shape, 0));
   return { parameters, adamw: { firstMoment: zeros(), secondMoment: zeros() } };
 }
 
@@ -148,12 +140,12 @@ function loss(parameters: Parameters, batch: Batch): t.Tensor {
 /** (state, batch, rates) → [state, loss], the state donated. */
 export const trainingStep = (
   device: t.Device,
-): ((state: TrainingState, batch: Batch, rates: t.Tensor) => Promise<[TrainingState, t.Tensor]>) =>
+): ((state: TrainingState, batch: Batch, rates: t.Hyperparameters) => Promise<[TrainingState, t.Tensor]>) =>
   t.compile(
-    (state: TrainingState, batch: Batch, rates: t.Tensor): [TrainingState, t.Tensor] => {
+    (state: TrainingState, batch: Batch, rates: t.Hyperparameters): [TrainingState, t.Tensor] => {
       const [value, gradients] = t.valueAndGrad(loss)(state.parameters, batch);
       const clipped = t.clipByGlobalNorm(gradients, 1);
-      const { parameters, state: adamw } = t.adamwUpdate(state.parameters, clipped.gradients, state.adamw, rates);
+      const { parameters, state: adamw } = adamW.update(state.parameters, clipped.gradients, state.adamw, rates);
       return [{ parameters, adamw }, value];
     },
     { device, donate: [0], name: 'trainingStep' },
@@ -165,7 +157,7 @@ export async function train(device: t.Device, count: number): Promise<number[]> 
   const losses: number[] = [];
   let state = startTraining();
   for (let i = 0; i < count; i++) {
-    const [next, value] = await step(state, makeBatch(i), t.adamwRates(i + 1, 1e-2));
+    const [next, value] = await step(state, makeBatch(i), adamW.hyperparameters(i + 1, 1e-2));
     state = next;
     losses.push(await value.item());
   }

@@ -9,11 +9,11 @@ import { Qwen2_5_VL, InvalidInputError } from '@mindseye/qwen-vl';
 import {
   type AdamWState,
   type Device,
+  type Hyperparameters,
+  type Optimizer,
   RandomStream,
   type Tensor,
-  adamwInit,
-  adamwRates,
-  adamwUpdate,
+  adamW,
   add,
   clipByGlobalNorm,
   compile,
@@ -82,16 +82,20 @@ export class Trainer {
   #state: TrainingState;
   readonly #features = new Map<number, Float32Array>();
   readonly #vision: Qwen2_5_VL;
+  readonly #adamW: Optimizer<Trainables, AdamWState<Trainables>>;
   readonly #steps: CompiledSteps;
 
   /** @param start initial values for a new run, or the state of a run to go on with */
   constructor(options: TrainerOptions, start: Trainables | TrainingState) {
     if (options.data.size === 0) throw new InvalidInputError('the training set is empty: give at least one example');
     this.#options = options;
+    this.#adamW = adamW({ weightDecay: options.method.weightDecay });
     this.#state =
-      'progress' in start ? start : { progress: { stage: 0, step: 0 }, trainables: start, optimizer: adamwInit(start) };
+      'progress' in start
+        ? start
+        : { progress: { stage: 0, step: 0 }, trainables: start, optimizer: this.#adamW.init(start) };
     this.#vision = new Qwen2_5_VL({ config: options.setup.config, weights: options.setup.weights }, options.device);
-    this.#steps = compileSteps(options);
+    this.#steps = compileSteps(options, this.#adamW);
   }
 
   /** Progress, parameters and optimiser state as of now. The tensors are given up by the next step: read them first. */
@@ -131,7 +135,7 @@ export class Trainer {
     return {
       progress: { stage: progress.stage + 1, step: 0 },
       trainables,
-      optimizer: await evaluate(adamwInit(trainables), { device: this.#options.device }),
+      optimizer: await evaluate(this.#adamW.init(trainables), { device: this.#options.device }),
     };
   }
 
@@ -171,7 +175,7 @@ export class Trainer {
     const updated = await this.#steps.update(
       { trainables, optimizer },
       total!.gradients,
-      adamwRates(step + 1, learningRate),
+      this.#adamW.hyperparameters(step + 1, learningRate),
     );
     this.#state = {
       progress: { stage: index, step: step + 1 },
@@ -231,11 +235,14 @@ interface CompiledSteps {
   update(
     state: { trainables: Trainables; optimizer: AdamWState<Trainables> },
     gradients: Trainables,
-    rates: Tensor,
+    hyperparameters: Hyperparameters,
   ): Promise<{ trainables: Trainables; optimizer: AdamWState<Trainables>; norm: Tensor }>;
 }
 
-function compileSteps({ setup, method, device }: TrainerOptions): CompiledSteps {
+function compileSteps(
+  { setup, method, device }: TrainerOptions,
+  adamw: Optimizer<Trainables, AdamWState<Trainables>>,
+): CompiledSteps {
   const lossAndGradients = valueAndGrad(
     (trainables: Trainables, batch: BatchOperands, dropoutSeed: Tensor, mask: MaskName) =>
       answerLoss(modelOf(setup, trainables, dropoutSeed), batch, mask),
@@ -260,12 +267,10 @@ function compileSteps({ setup, method, device }: TrainerOptions): CompiledSteps 
       (
         { trainables, optimizer }: { trainables: Trainables; optimizer: AdamWState<Trainables> },
         gradients: Trainables,
-        rates: Tensor,
+        hyperparameters: Hyperparameters,
       ) => {
         const clipped = clipByGlobalNorm(gradients, method.maxGradNorm);
-        const { parameters, state } = adamwUpdate(trainables, clipped.gradients, optimizer, rates, {
-          weightDecay: method.weightDecay,
-        });
+        const { parameters, state } = adamw.update(trainables, clipped.gradients, optimizer, hyperparameters);
         return { trainables: parameters, optimizer: state, norm: clipped.norm };
       },
       { device, donate: [0, 1, 2], name: 'the optimiser step' },

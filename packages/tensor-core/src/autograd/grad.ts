@@ -1,8 +1,9 @@
 /** `grad`, `valueAndGrad`, `customGrad` and `checkpoint`: the faces of the reverse walk in `gradients.ts`. */
 import { GradientError } from '../errors.js';
 import { callOp, inline, trace } from '../graph/call.js';
-import { type Op, apply, applyOne, full } from '../op.js';
-import type { NoAttributes } from '../ops/elementwise.js';
+import { asRecomputation } from '../graph/region.js';
+import { apply, applyOne, full } from '../op.js';
+import { barrier } from '../ops/barrier.js';
 import { formatShape } from '../shape.js';
 import { Tensor } from '../tensor.js';
 import { flatten, mapTree, unflatten } from '../tree.js';
@@ -37,7 +38,7 @@ export function valueAndGrad<
 function independent<T>(tree: T): T {
   const variables = new Set<Tensor>();
   return mapTree(tree, (leaf) => {
-    const variable = variables.has(leaf) ? applyOne(barrierOp, [leaf], {}) : leaf;
+    const variable = variables.has(leaf) ? barrier(leaf) : leaf;
     variables.add(variable);
     return variable;
   });
@@ -73,16 +74,6 @@ export function customGrad(
   };
 }
 
-/** y = x, as a value of its own: keeps a recomputation from being merged with the original. */
-export const barrierOp: Op<NoAttributes> = {
-  name: 'barrier',
-  infer: ([x]) => [x!],
-  reference({ inputs: [x], outputs: [y] }) {
-    y!.data.set(x!.data);
-  },
-  vjp: ({ cotangents: [dy] }) => [dy],
-};
-
 /**
  * `fn` whose intermediate values are not kept for the backward pass but computed again (torch.utils.checkpoint).
  *
@@ -94,9 +85,11 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor): (...inputs: Ten
     return apply(callOp, [...inputs, ...body.captured], {
       body,
       backward: (node, cotangents, needed) => {
-        const again = node.inputs.map((input) => applyOne(barrierOp, [input], {}));
+        // The cotangent comes first: a layer is computed again only when its gradient is about to be.
+        const again = node.inputs.map((input) => barrier(input, cotangents[0]!));
         const wanted = again.filter((_, i) => needed[i]);
-        const gradients = vectorJacobianProduct(inline(body, again), wanted, [cotangents[0]!]);
+        const results = asRecomputation(() => inline(body, again));
+        const gradients = vectorJacobianProduct(results, wanted, [cotangents[0]!]);
         return again.map((input) => gradients[wanted.indexOf(input)]);
       },
     })[0]!;

@@ -15,7 +15,7 @@ import { reshape } from '../ops/reshape.js';
 import { slice } from '../ops/slice.js';
 import { sqrt } from '../ops/sqrt.js';
 import { sub } from '../ops/sub.js';
-import { formatShape, sameShape } from '../shape.js';
+import { formatShape, sameShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 
 export interface AdamWAttributes {
@@ -24,6 +24,9 @@ export interface AdamWAttributes {
   readonly epsilon: number;
   readonly weightDecay: number;
 }
+
+/** Multiplications, additions, divisions and roots for one element, with the factors of the step at hand. */
+const flopsPerElement = 15;
 
 export const adamwStepOp: Op<AdamWAttributes> = {
   name: 'adamwStep',
@@ -41,6 +44,12 @@ export const adamwStepOp: Op<AdamWAttributes> = {
     requireF32('adamwStep', [parameter, gradient, first, second, rates]);
     return [parameter!, parameter!, parameter!];
   },
+  overwrites: () => [
+    { output: 0, input: 0 },
+    { output: 1, input: 2 },
+    { output: 2, input: 3 },
+  ],
+  flops: ([parameter]) => flopsPerElement * sizeOf(parameter!.shape),
   decompose([parameter, gradient, first, second, rates], { beta1, beta2, epsilon, weightDecay }) {
     const rate = (i: number): Tensor => reshape(slice(rates!, 0, i, i + 1), []);
     const m = add(mul(first!, beta1), mul(gradient!, 1 - beta1));

@@ -26,14 +26,10 @@ import { stopGradient } from '../ops/stop-gradient.js';
 import { formatShape } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import type { Mask } from '../mask/mask.js';
-import {
-  type MaskExpression,
-  type MaskPredicate,
-  checkMaskOperands,
-  maskPredicate,
-  maskTensor,
-  splitMask,
-} from '../mask/expression.js';
+import { type MaskExpression, splitMask } from '../mask/expression.js';
+import { maskTensor } from '../mask/mask-tensor.js';
+import { checkMaskOperands } from '../mask/operands.js';
+import { type MaskPredicate, maskPredicate } from '../mask/predicate.js';
 import { type FusedPair, defineFused } from './define.js';
 import { softmax } from './softmax.js';
 

@@ -10,7 +10,7 @@ import { vectorJacobianProduct } from '../autograd/gradients.js';
 import { inline, trace } from '../graph/call.js';
 import { isFloat } from '../dtype.js';
 import { GradientError } from '../errors.js';
-import { type HostTensor, type Op, type ReferenceCall, apply } from '../op.js';
+import { type Guard, type HostTensor, type Op, type Overwrite, type ReferenceCall, apply } from '../op.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 
 export interface BackwardCall<Attributes> {
@@ -29,6 +29,14 @@ export interface FusedDefinition<Attributes extends object> {
   decompose(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
   reference(call: ReferenceCall<Attributes>): void;
   backward(call: BackwardCall<Attributes>): void;
+  /** Floating-point operations of the forward loops. */
+  flops?(inputs: readonly TensorSpec[], attributes: Attributes): number;
+  /** Floating-point operations of the backward loops, from the operands of the forward op. */
+  backwardFlops?(inputs: readonly TensorSpec[], attributes: Attributes): number;
+  /** Outputs of the forward op that may take over the bytes of an input. */
+  overwrites?(inputs: readonly TensorSpec[], attributes: Attributes): readonly Overwrite[];
+  /** Checked before the forward op and before the backward op: either may run without the other. */
+  readonly guard?: Guard<Attributes>;
 }
 
 export interface FusedPair<Attributes extends object> {
@@ -69,6 +77,17 @@ export function defineFused<Attributes extends object>(definition: FusedDefiniti
         attributes,
       });
     },
+    ...(definition.backwardFlops && {
+      flops: (operands, _gradients, { forward: attributes, inputCount }) =>
+        definition.backwardFlops!(operands.slice(0, inputCount), attributes),
+    }),
+    ...(definition.guard && {
+      guard: {
+        operands: definition.guard.operands,
+        check: ({ inputs, data, attributes: { forward: attributes, inputCount } }) =>
+          definition.guard!.check({ inputs: inputs.slice(0, inputCount), data, attributes }),
+      },
+    }),
   };
   const forward: Op<Attributes> = {
     name,
@@ -87,6 +106,11 @@ export function defineFused<Attributes extends object>(definition: FusedDefiniti
       let next = 0;
       return inputs.map(({ dtype }) => (isFloat(dtype) ? gradients[next++] : undefined));
     },
+    ...(definition.flops && { flops: (inputs, _outputs, attributes) => definition.flops!(inputs, attributes) }),
+    ...(definition.overwrites && {
+      overwrites: (inputs, attributes) => definition.overwrites!(inputs, attributes),
+    }),
+    ...(definition.guard && { guard: definition.guard }),
   };
   return { forward, backward };
 }

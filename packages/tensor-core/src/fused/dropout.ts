@@ -5,13 +5,15 @@
  * backward pass draws them again instead of keeping a mask. `seed` is a run-time u32 [2].
  */
 import { ShapeError } from '../errors.js';
-import { type Op, applyOne, requireF32 } from '../op.js';
+import { type Op, applyOne } from '../op.js';
 import { less } from '../ops/compare.js';
+import { overwritesElements } from '../ops/elementwise.js';
 import { mul } from '../ops/mul.js';
+import { misfit } from '../ops/operands.js';
 import { randomUniform } from '../ops/random-bits.js';
 import { select } from '../ops/select.js';
 import { fillRandomBits } from '../random/philox.js';
-import { formatShape, sameShape } from '../shape.js';
+import { sameShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 
 export interface DropoutAttributes {
@@ -22,9 +24,8 @@ export interface DropoutAttributes {
 export const dropoutOp: Op<DropoutAttributes> = {
   name: 'dropout',
   infer([x, seed], { probability }) {
-    requireF32('dropout', [x]);
-    if (seed!.dtype !== 'u32' || !sameShape(seed!.shape, [2]))
-      throw new ShapeError(`dropout: the seed is two u32 words, got ${seed!.dtype}${formatShape(seed!.shape)}`);
+    if (x!.dtype !== 'f32' || seed!.dtype !== 'u32' || !sameShape(seed!.shape, [2]))
+      throw misfit('dropout', { x: x!, seed: seed! }, 'x is f32 (cast it first), the seed is two u32 words');
     if (!(probability >= 0 && probability < 1))
       throw new ShapeError(`dropout: probability ${probability} is not in [0, 1)`);
     return [x!];
@@ -39,6 +40,8 @@ export const dropoutOp: Op<DropoutAttributes> = {
     for (let i = 0; i < words.length; i++)
       y!.data[i] = (words[i]! >>> 8) * 2 ** -24 < probability ? 0 : x!.data[i]! * keep;
   },
+  overwrites: ([x]) => overwritesElements([x!], x!),
+  flops: ([x]) => 2 * sizeOf(x!.shape),
   vjp: ({ inputs: [, seed], cotangents: [dy], attributes }) => [
     applyOne(dropoutOp, [dy!, seed!], attributes),
     undefined,

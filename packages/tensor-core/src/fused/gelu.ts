@@ -5,10 +5,11 @@
  */
 import { applyOne, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
-import type { NoAttributes } from '../ops/elementwise.js';
+import { type NoAttributes, overwritesElements } from '../ops/elementwise.js';
 import { erf } from '../ops/erf.js';
 import { mul } from '../ops/mul.js';
 import { errorFunction } from '../numeric/erf.js';
+import { sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { type FusedPair, defineFused } from './define.js';
 
@@ -30,6 +31,9 @@ export const geluPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
     const [from, dy, to] = [x!.data, cotangent.data, dx!.data];
     for (let i = 0; i < to.length; i++) to[i] = dy[i]! * (normalCdf(from[i]!) + from[i]! * normalDensity(from[i]!));
   },
+  overwrites: ([x]) => overwritesElements([x!], x!),
+  flops: ([x]) => 5 * sizeOf(x!.shape),
+  backwardFlops: ([x]) => 11 * sizeOf(x!.shape),
 });
 
 export const gelu = (x: Tensor): Tensor => applyOne(geluPair.forward, [x], {});

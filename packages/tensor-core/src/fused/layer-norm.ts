@@ -4,15 +4,15 @@
  * x [..., n], w [n], b [n] → y [..., n]. Backward, with n̂ = (x − μ)·r and g = dy∘w:
  * dx = r·(g − mean g − n̂·mean(g∘n̂)),  dw = Σ_rows dy∘n̂,  db = Σ_rows dy.
  */
-import { ShapeError } from '../errors.js';
-import { apply, requireF32 } from '../op.js';
+import { apply } from '../op.js';
 import { add } from '../ops/add.js';
 import { mul } from '../ops/mul.js';
+import { misfit, requireAllF32 } from '../ops/operands.js';
 import { rsqrt } from '../ops/rsqrt.js';
 import { sub } from '../ops/sub.js';
 import { mean } from '../ops/sum.js';
 import type { HostArray } from '../dtype.js';
-import { formatShape } from '../shape.js';
+import { sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { type FusedPair, defineFused } from './define.js';
 import type { NormAttributes } from './rms-norm.js';
@@ -35,17 +35,10 @@ export const layerNormPair: FusedPair<NormAttributes> = defineFused<NormAttribut
   name: 'layerNorm',
   infer([x, weight, bias]) {
     const width = x!.shape.at(-1);
-    if (
-      weight!.shape.length !== 1 ||
-      weight!.shape[0] !== width ||
-      bias!.shape.length !== 1 ||
-      bias!.shape[0] !== width
-    ) {
-      throw new ShapeError(
-        `layerNorm: weight ${formatShape(weight!.shape)} and bias ${formatShape(bias!.shape)} do not fit the last axis of ${formatShape(x!.shape)}`,
-      );
-    }
-    requireF32('layerNorm', [x, weight, bias]);
+    const operands = { x: x!, weight: weight!, bias: bias! };
+    if ([weight!, bias!].some(({ shape }) => shape.length !== 1 || shape[0] !== width))
+      throw misfit('layerNorm', operands, 'weight and bias are vectors as long as the last axis of x');
+    requireAllF32('layerNorm', operands);
     return [x!];
   },
   decompose([x, weight, bias], { epsilon }) {
@@ -85,6 +78,8 @@ export const layerNormPair: FusedPair<NormAttributes> = defineFused<NormAttribut
     dw!.data.set(weightGradient);
     db!.data.set(biasGradient);
   },
+  flops: ([x]) => 7 * sizeOf(x!.shape),
+  backwardFlops: ([x]) => 18 * sizeOf(x!.shape),
 });
 
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-5): Tensor =>

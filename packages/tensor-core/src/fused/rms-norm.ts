@@ -4,14 +4,14 @@
  * x [..., n], w [n] → y [..., n], r [...] (kept for the backward pass).
  * Backward, with g = dy∘w and n̂ = x·r:  dx = r·(g − n̂·mean(g∘n̂)),  dw = Σ_rows dy∘n̂.
  */
-import { ShapeError } from '../errors.js';
-import { apply, requireF32 } from '../op.js';
+import { apply } from '../op.js';
 import { add } from '../ops/add.js';
 import { mul } from '../ops/mul.js';
+import { misfit, requireAllF32 } from '../ops/operands.js';
 import { reshape } from '../ops/reshape.js';
 import { rsqrt } from '../ops/rsqrt.js';
 import { mean } from '../ops/sum.js';
-import { formatShape } from '../shape.js';
+import { sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { type FusedPair, defineFused } from './define.js';
 
@@ -22,12 +22,11 @@ export interface NormAttributes {
 export const rmsNormPair: FusedPair<NormAttributes> = defineFused<NormAttributes>({
   name: 'rmsNorm',
   infer([x, weight]) {
+    const operands = { x: x!, weight: weight! };
     if (weight!.shape.length !== 1 || weight!.shape[0] !== x!.shape.at(-1)) {
-      throw new ShapeError(
-        `rmsNorm: weight ${formatShape(weight!.shape)} does not fit the last axis of ${formatShape(x!.shape)}`,
-      );
+      throw misfit('rmsNorm', operands, 'the weight is a vector as long as the last axis of x');
     }
-    requireF32('rmsNorm', [x, weight]);
+    requireAllF32('rmsNorm', operands);
     return [x!, { shape: x!.shape.slice(0, -1), dtype: 'f32' }];
   },
   decompose([x, weight], { epsilon }) {
@@ -64,6 +63,8 @@ export const rmsNormPair: FusedPair<NormAttributes> = defineFused<NormAttributes
     }
     dw!.data.set(weightGradient);
   },
+  flops: ([x]) => 4 * sizeOf(x!.shape),
+  backwardFlops: ([x]) => 10 * sizeOf(x!.shape),
 });
 
 /** @param epsilon added to the mean square; 1e-6 in Qwen2.5. */

@@ -5,22 +5,23 @@
  *   y₁ = x₁∘cos − x₂∘sin,   y₂ = x₂∘cos + x₁∘sin.
  * A rotation, so the gradient is the rotation by the opposite angle. The tables are data and have no gradient.
  */
-import { ShapeError } from '../errors.js';
-import { type Op, applyOne, requireF32 } from '../op.js';
+import { type Op, applyOne } from '../op.js';
 import { add } from '../ops/add.js';
 import { concat } from '../ops/concat.js';
 import type { NoAttributes } from '../ops/elementwise.js';
 import { mul } from '../ops/mul.js';
 import { neg } from '../ops/neg.js';
+import { misfit, requireAllF32 } from '../ops/operands.js';
 import { reshape } from '../ops/reshape.js';
 import { slice } from '../ops/slice.js';
 import { sub } from '../ops/sub.js';
-import { formatShape, sameShape } from '../shape.js';
+import { sameShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 
 export const ropeOp: Op<NoAttributes> = {
   name: 'rope',
   infer([x, cos, sin]) {
+    const operands = { x: x!, cos: cos!, sin: sin! };
     const [batch, , length, width] = x!.shape;
     const [tables, rows, half] = cos!.shape;
     const fits =
@@ -30,10 +31,12 @@ export const ropeOp: Op<NoAttributes> = {
       rows === length &&
       half === width! / 2;
     if (!fits)
-      throw new ShapeError(
-        `rope: tables ${formatShape(cos!.shape)} and ${formatShape(sin!.shape)} do not fit x ${formatShape(x!.shape)}; they are [batch or 1, length, width / 2]`,
+      throw misfit(
+        'rope',
+        operands,
+        'x is [batch, heads, length, width], the tables are [batch or 1, length, width / 2]',
       );
-    requireF32('rope', [x, cos, sin]);
+    requireAllF32('rope', operands);
     return [x!];
   },
   decompose([x, cos, sin]) {
@@ -58,6 +61,7 @@ export const ropeOp: Op<NoAttributes> = {
       }
     }
   },
+  flops: ([x]) => 3 * sizeOf(x!.shape),
   vjp: ({ inputs: [, cos, sin], cotangents: [dy] }) => [rope(dy!, cos!, neg(sin!)), undefined, undefined],
 };
 

@@ -4,8 +4,7 @@
  * logits [n, classes], labels i32 [n] → loss [n] = log Σ_j e^(logit_j) − logit_label. A label of -100 is ignored: loss
  * and gradient 0. Backward: dlogits = (softmax(logits) − onehot(label))·dloss.
  */
-import { ShapeError } from '../errors.js';
-import { applyOne, requireF32 } from '../op.js';
+import { applyOne } from '../op.js';
 import { add } from '../ops/add.js';
 import { broadcastTo } from '../ops/broadcast-to.js';
 import { equal } from '../ops/compare.js';
@@ -14,13 +13,14 @@ import { exp } from '../ops/exp.js';
 import { arange } from '../ops/iota.js';
 import { log } from '../ops/log.js';
 import { max } from '../ops/max.js';
+import { misfit } from '../ops/operands.js';
 import { reshape } from '../ops/reshape.js';
 import { select } from '../ops/select.js';
 import { stopGradient } from '../ops/stop-gradient.js';
 import { sub } from '../ops/sub.js';
 import { sum } from '../ops/sum.js';
 import type { HostArray } from '../dtype.js';
-import { formatShape } from '../shape.js';
+import { sameShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { type FusedPair, defineFused } from './define.js';
 
@@ -36,7 +36,7 @@ function logSumExp(logits: HostArray, start: number, classes: number): number {
 }
 
 function checkLabel(label: number, classes: number): void {
-  if (label < 0 || label >= classes)
+  if (label !== ignoredLabel && (label < 0 || label >= classes))
     throw new RangeError(
       `softmaxCrossEntropy: label ${label} is not one of the ${classes} classes; use ${ignoredLabel} to ignore a row`,
     );
@@ -45,16 +45,17 @@ function checkLabel(label: number, classes: number): void {
 export const softmaxCrossEntropyPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
   name: 'softmaxCrossEntropy',
   infer([logits, labels]) {
-    if (
-      logits!.shape.length !== 2 ||
-      labels!.dtype !== 'i32' ||
-      formatShape(labels!.shape) !== formatShape(logits!.shape.slice(0, 1))
-    ) {
-      throw new ShapeError(
-        `softmaxCrossEntropy takes logits [n, classes] and i32 labels [n], got ${formatShape(logits!.shape)} and ${labels!.dtype}${formatShape(labels!.shape)}`,
+    const fits =
+      logits!.dtype === 'f32' &&
+      logits!.shape.length === 2 &&
+      labels!.dtype === 'i32' &&
+      sameShape(labels!.shape, logits!.shape.slice(0, 1));
+    if (!fits)
+      throw misfit(
+        'softmaxCrossEntropy',
+        { logits: logits!, labels: labels! },
+        'logits are f32 [n, classes] and labels i32 [n]',
       );
-    }
-    requireF32('softmaxCrossEntropy', [logits]);
     return [{ shape: labels!.shape, dtype: 'f32' }];
   },
   decompose([logits, labels]) {
@@ -68,14 +69,15 @@ export const softmaxCrossEntropyPair: FusedPair<NoAttributes> = defineFused<NoAt
   reference({ inputs: [logits, labels], outputs: [loss] }) {
     const classes = logits!.shape[1]!;
     labels!.data.forEach((label: number, row: number) => {
-      if (label === ignoredLabel) return;
       checkLabel(label, classes);
+      if (label === ignoredLabel) return;
       loss!.data[row] = logSumExp(logits!.data, row * classes, classes) - logits!.data[row * classes + label]!;
     });
   },
   backward({ inputs: [logits, labels], cotangent, gradients: [dlogits] }) {
     const classes = logits!.shape[1]!;
     labels!.data.forEach((label: number, row: number) => {
+      checkLabel(label, classes);
       if (label === ignoredLabel) return;
       const start = row * classes;
       const normalizer = logSumExp(logits!.data, start, classes);
@@ -85,6 +87,14 @@ export const softmaxCrossEntropyPair: FusedPair<NoAttributes> = defineFused<NoAt
       dlogits!.data[start + label]! -= weight;
     });
   },
+  guard: {
+    operands: [1],
+    check({ inputs: [logits], data: [labels] }) {
+      for (const label of labels!) checkLabel(label, logits!.shape[1]!);
+    },
+  },
+  flops: ([logits]) => 4 * sizeOf(logits!.shape),
+  backwardFlops: ([logits]) => 7 * sizeOf(logits!.shape),
 });
 
 export const softmaxCrossEntropy = (logits: Tensor, labels: Tensor): Tensor =>

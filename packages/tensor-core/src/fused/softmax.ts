@@ -15,6 +15,7 @@ import { stopGradient } from '../ops/stop-gradient.js';
 import { sub } from '../ops/sub.js';
 import { sum } from '../ops/sum.js';
 import type { NoAttributes } from '../ops/elementwise.js';
+import { sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { type FusedPair, defineFused } from './define.js';
 
@@ -44,6 +45,8 @@ export const softmaxPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
       for (let i = 0; i < width; i++) to[start + i]! /= total;
     }
   },
+  flops: ([x]) => 5 * sizeOf(x!.shape),
+  backwardFlops: ([x]) => 4 * sizeOf(x!.shape),
   backward({ inputs: [x], outputs: [y], cotangent, gradients: [dx] }) {
     const width = x!.shape.at(-1) ?? 1;
     const [probability, dy] = [y!.data, cotangent.data];

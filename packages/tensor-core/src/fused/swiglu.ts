@@ -3,12 +3,12 @@
  *
  * Backward: dg = dy∘u∘σ(g)(1 + g(1 − σ(g))),  du = dy∘silu(g).
  */
-import { ShapeError } from '../errors.js';
-import { applyOne, requireF32 } from '../op.js';
-import type { NoAttributes } from '../ops/elementwise.js';
+import { applyOne } from '../op.js';
+import { type NoAttributes, overwritesElements } from '../ops/elementwise.js';
 import { mul } from '../ops/mul.js';
+import { misfit, requireAllF32 } from '../ops/operands.js';
 import { sigmoid } from '../ops/sigmoid.js';
-import { formatShape, sameShape } from '../shape.js';
+import { sameShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { type FusedPair, defineFused } from './define.js';
 
@@ -17,9 +17,9 @@ const logistic = (x: number): number => 1 / (1 + Math.exp(-x));
 export const swigluPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
   name: 'swiglu',
   infer([gate, up]) {
-    if (!sameShape(gate!.shape, up!.shape))
-      throw new ShapeError(`swiglu: gate ${formatShape(gate!.shape)} and up ${formatShape(up!.shape)} differ`);
-    requireF32('swiglu', [gate, up]);
+    const operands = { gate: gate!, up: up! };
+    if (!sameShape(gate!.shape, up!.shape)) throw misfit('swiglu', operands, 'gate and up have one shape');
+    requireAllF32('swiglu', operands);
     return [gate!];
   },
   decompose: ([gate, up]) => [mul(mul(gate!, sigmoid(gate!)), up!)],
@@ -35,6 +35,9 @@ export const swigluPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
       dup!.data[i] = dy[i]! * g[i]! * s;
     }
   },
+  overwrites: ([gate, up]) => overwritesElements([gate!, up!], gate!),
+  flops: ([gate]) => 6 * sizeOf(gate!.shape),
+  backwardFlops: ([gate]) => 12 * sizeOf(gate!.shape),
 });
 
 export const swiglu = (gate: Tensor, up: Tensor): Tensor => applyOne(swigluPair.forward, [gate, up], {});

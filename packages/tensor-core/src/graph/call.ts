@@ -7,6 +7,8 @@
  */
 import { type Op, apply } from '../op.js';
 import { type GraphNode, type Tensor, placeholder } from '../tensor.js';
+import { graphKey } from './key.js';
+import { asRecomputation } from './region.js';
 import { topologicalOrder } from './visit.js';
 
 export interface GraphBody {
@@ -55,7 +57,8 @@ function substitute(roots: readonly Tensor[], replacements: Map<Tensor, Tensor>)
       !node.inputs.some((input) => replacements.has(input))
     )
       continue;
-    const outputs = apply(node.op, node.inputs.map(now), node.attributes);
+    const again = (): readonly Tensor[] => apply(node.op, node.inputs.map(now), node.attributes);
+    const outputs = node.recomputed ? asRecomputation(again) : again();
     node.outputs.forEach((output, i) => {
       if (!replacements.has(output)) replacements.set(output, outputs[i]!);
     });
@@ -78,5 +81,6 @@ export const callOp: Op<CallAttributes> = {
   name: 'call',
   infer: (_inputs, { body }) => body.results,
   decompose: (inputs, { body }) => inline(body, inputs),
+  attributesKey: ({ body }) => graphKey(body.results, body.parameters),
   vjp: ({ outputs, cotangents, attributes, needed }) => attributes.backward(outputs[0]!.producer!, cotangents, needed),
 };

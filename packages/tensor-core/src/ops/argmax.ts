@@ -1,7 +1,7 @@
 import { isArithmetic } from '../dtype.js';
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
-import { formatShape } from '../shape.js';
+import { formatShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import type { NoAttributes } from './elementwise.js';
 
@@ -28,6 +28,7 @@ export const argmaxOp: Op<NoAttributes> = {
       y!.data[row] = best;
     }
   },
+  flops: ([x]) => sizeOf(x!.shape),
   stopsGradient: true,
 };
 

@@ -1,6 +1,6 @@
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
-import { broadcastShapes, broadcastStrides, formatShape, sameShape } from '../shape.js';
+import { broadcastShapes, broadcastStrides, formatShape, sameShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { sumToShape } from './elementwise.js';
 import { forEachStrided } from './strided.js';
@@ -24,6 +24,8 @@ export const broadcastToOp: Op<BroadcastAttributes> = {
       to[i] = from[offset]!;
     });
   },
+  view: ([x], { shape }) => (sizeOf(x!.shape) === sizeOf(shape) ? 0 : undefined),
+  flops: () => 0,
   vjp: ({ inputs: [x], cotangents: [dy] }) => [sumToShape(dy!, x!.shape)],
 };
 

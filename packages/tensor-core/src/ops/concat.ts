@@ -1,7 +1,8 @@
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
-import { formatShape, normalizeAxis, sizeOf } from '../shape.js';
+import { normalizeAxis, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
+import { formatSpec } from './operands.js';
 import { split } from './slice.js';
 
 interface ConcatAttributes {
@@ -21,7 +22,7 @@ export const concatOp: Op<ConcatAttributes> = {
         input.shape.every((size, i) => i === axis || size === first.shape[i]);
       if (!agrees)
         throw new ShapeError(
-          `concat along axis ${axis}: ${input.dtype}${formatShape(input.shape)} does not fit ${first.dtype}${formatShape(first.shape)}`,
+          `concat along axis ${axis}: ${formatSpec(input)} does not fit ${formatSpec(first)}; all other sizes and the dtype must agree`,
         );
     }
     const length = inputs.reduce((sum, input) => sum + input.shape[axis]!, 0);
@@ -37,6 +38,8 @@ export const concatOp: Op<ConcatAttributes> = {
       column += width;
     }
   },
+  view: (inputs) => (inputs.length === 1 ? 0 : undefined),
+  flops: () => 0,
   vjp: ({ inputs, cotangents: [dy], attributes: { axis } }) =>
     split(
       dy!,

@@ -4,11 +4,12 @@
  * Unary: y[i] = compute(x[i]). Binary: operands broadcast, y[i] = compute(a[i'], b[i'']), and each gradient is summed
  * back over the axes its operand was stretched along. An op file supplies the maths; this file owns the loops.
  */
-import type { DType, HostArray } from '../dtype.js';
+import { type DType, type HostArray, byteSizeOf } from '../dtype.js';
 import { ShapeError } from '../errors.js';
-import { type HostTensor, type Op } from '../op.js';
+import type { HostTensor, Op, Overwrite } from '../op.js';
 import { broadcastAxes, broadcastShapes, broadcastStrides, formatShape, sameShape } from '../shape.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
+import { formatSpec, formatSpecs } from './operands.js';
 import { reshape } from './reshape.js';
 import { sum } from './sum.js';
 
@@ -18,6 +19,19 @@ export type NoAttributes = Readonly<Record<string, never>>;
 export function sumToShape(cotangent: Tensor, shape: readonly number[]): Tensor {
   const axes = broadcastAxes(shape, cotangent.shape);
   return axes.length === 0 ? cotangent : reshape(sum(cotangent, axes), shape);
+}
+
+/** The common shape of broadcast operands, or a ShapeError that names the op and all of them. */
+export function broadcastOperands(name: string, operands: readonly TensorSpec[]): readonly number[] {
+  const what = `${name} of ${formatSpecs(operands)}`;
+  return operands.map(({ shape }) => shape).reduce((common, shape) => broadcastShapes(common, shape, what));
+}
+
+/** An op on one element at a time may write over every operand that has an element of the same size at the same place. */
+export function overwritesElements(inputs: readonly TensorSpec[], output: TensorSpec): readonly Overwrite[] {
+  const fits = (input: TensorSpec): boolean =>
+    sameShape(input.shape, output.shape) && byteSizeOf(input.dtype) === byteSizeOf(output.dtype);
+  return inputs.flatMap((spec, input) => (fits(spec) ? [{ output: 0, input }] : []));
 }
 
 /** Declarations, not constants: op files call the makers while modules that import each other are still loading. */
@@ -56,6 +70,8 @@ export function defineUnary({
       const to = y!.data;
       for (let i = 0; i < to.length; i++) to[i] = compute(from[i]!);
     },
+    scalar: () => compute,
+    overwrites: ([x]) => overwritesElements([x!], { shape: x!.shape, dtype: result ?? x!.dtype }),
     ...(derivative && { vjp: ({ inputs: [x], outputs: [y], cotangents: [dy] }) => [derivative(x!, y!, dy!)] }),
     ...(stopsGradient && { stopsGradient }),
   };
@@ -86,19 +102,26 @@ export function defineBinary({
   derivatives,
   stopsGradient,
 }: BinaryDefinition): Op<NoAttributes> {
+  const computeFor = (dtype: DType): ((a: number, b: number) => number) => (dtype === 'f32' ? compute : computeWhole);
+  const outputOf = (a: TensorSpec, b: TensorSpec): TensorSpec => ({
+    shape: broadcastOperands(name, [a, b]),
+    dtype: result ?? a.dtype,
+  });
   return {
     name,
     infer([a, b]) {
       if (a!.dtype !== b!.dtype || !accepts(a!.dtype)) {
         throw new ShapeError(
-          `${name} does not take ${a!.dtype}${formatShape(a!.shape)} with ${b!.dtype}${formatShape(b!.shape)}: cast one of them`,
+          `${name} does not take ${formatSpec(a!)} with ${formatSpec(b!)}: cast one of them`,
         );
       }
-      return [{ shape: broadcastShapes(a!.shape, b!.shape, name), dtype: result ?? a!.dtype }];
+      return [outputOf(a!, b!)];
     },
     reference({ inputs: [a, b], outputs: [y] }) {
-      broadcastLoop(a!, b!, y!, a!.dtype === 'f32' ? compute : computeWhole);
+      broadcastLoop(a!, b!, y!, computeFor(a!.dtype));
     },
+    scalar: ([dtype]) => computeFor(dtype!),
+    overwrites: ([a, b]) => overwritesElements([a!, b!], outputOf(a!, b!)),
     ...(derivatives && {
       vjp: ({ inputs: [a, b], outputs: [y], cotangents: [dy] }) => {
         const [da, db] = derivatives(a!, b!, y!, dy!);

@@ -2,8 +2,16 @@ import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
 import { formatShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
+import { cast } from './cast.js';
+import { greaterEqual } from './compare.js';
 import type { NoAttributes } from './elementwise.js';
+import { maximum } from './maximum.js';
+import { minimum } from './minimum.js';
+import { reshape } from './reshape.js';
 import { scatterAdd } from './scatter-add.js';
+import { select } from './select.js';
+import { slice } from './slice.js';
+import { sub } from './sub.js';
 
 /**
  * Rows of a table: y[i…, :] = table[indices[i…], :] (torch.nn.functional.embedding, index_select).
@@ -28,7 +36,33 @@ export const gatherOp: Op<NoAttributes> = {
       y!.data.set(table!.data.subarray(row * width, (row + 1) * width), i * width);
     }
   },
-  vjp: ({ inputs: [table, indices], cotangents: [dy] }) => [scatterAdd(dy!, indices!, table!.shape[0]!), undefined],
+  vjp: ({ inputs: [table, indices], cotangents: [dy] }) => {
+    // Half-precision rows are added in f32 and rounded once.
+    const added = scatterAdd(dy!.dtype === 'f32' ? dy! : cast(dy!, 'f32'), indices!, table!.shape[0]!);
+    return [cast(added, table!.dtype), undefined];
+  },
+  guard: {
+    operands: [1],
+    check({ inputs: [table], data: [indices] }) {
+      for (const index of indices!) checkedRow(index, table!.shape[0]!, 'gather');
+    },
+  },
+  splitRows([table, indices], _attributes, _input, boundaries) {
+    const rowAxes = table!.shape.slice(1).map(() => 1);
+    const perRow = (condition: Tensor): Tensor => reshape(condition, [...indices!.shape, ...rowAxes]);
+    const ranges = boundaries.slice(1).flatMap((to, i) => (to > boundaries[i]! ? [[boundaries[i]!, to] as const] : []));
+    /** The rows of one piece; indices outside it read its first or last row. */
+    const picked = ([from, to]: readonly [number, number]): Tensor =>
+      gather(slice(table!, 0, from, to), minimum(maximum(sub(indices!, from), 0), to - from - 1));
+    const [first, ...others] = ranges;
+    if (!first) return [gather(slice(table!, 0, 0, 0), indices!)];
+    return [
+      others.reduce(
+        (rows, range) => select(perRow(greaterEqual(indices!, range[0])), picked(range), rows),
+        picked(first),
+      ),
+    ];
+  },
 };
 
 /** `row` itself, or a RangeError that names it. */

@@ -19,6 +19,7 @@ export const iotaOp: Op<IotaAttributes> = {
   reference({ outputs: [y] }) {
     for (let i = 0; i < y!.data.length; i++) y!.data[i] = i;
   },
+  flops: () => 0,
   vjp: () => [],
 };
 

@@ -58,6 +58,10 @@ export const matmulOp: Op<MatmulAttributes> = {
       }
     }
   },
+  flops([a, b], _outputs, attributes) {
+    const { batch, m, n, k } = matmulSizes(a!, b!, attributes);
+    return 2 * batch * m * n * k;
+  },
   vjp({ inputs: [a, b], cotangents: [dy], attributes: { transposeA, transposeB } }) {
     // With A' and B' the operands as read: dA' = dY·B'ᵀ and dB' = A'ᵀ·dY; a transposed operand wants its gradient transposed.
     const da = transposeA ? multiply(b!, dy!, transposeB, true) : multiply(dy!, b!, false, !transposeB);

@@ -1,7 +1,7 @@
 import { isArithmetic } from '../dtype.js';
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
-import { formatShape, normalizeAxes, reducedShape } from '../shape.js';
+import { formatShape, normalizeAxes, reducedShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { cast } from './cast.js';
 import { equal } from './compare.js';
@@ -24,6 +24,7 @@ export const maxOp: Op<ReduceAttributes> = {
       to[target] = Math.max(to[target]!, from[i]!);
     });
   },
+  flops: ([x]) => sizeOf(x!.shape),
   vjp({ inputs: [x], outputs: [y], cotangents: [dy], attributes: { axes } }) {
     const winners = cast(equal(x!, expandReduced(y!, x!.shape, axes)), 'f32');
     const share = div(winners, sum(winners, axes, true));

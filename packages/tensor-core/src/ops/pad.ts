@@ -31,6 +31,8 @@ export const padOp: Op<PadAttributes> = {
       to[offset] = from[i]!;
     });
   },
+  view: (_inputs, { before, after }) => ([...before, ...after].every((n) => n === 0) ? 0 : undefined),
+  flops: () => 0,
   vjp: ({ inputs: [x], cotangents: [dy], attributes: { before } }) => [
     applyOne(sliceOp, [dy!], { start: [...before], end: before.map((from, axis) => from + x!.shape[axis]!) }),
   ],

@@ -1,6 +1,6 @@
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
-import { formatShape, normalizeAxis, stridesOf } from '../shape.js';
+import { formatShape, normalizeAxis, sizeOf, stridesOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { forEachStrided } from './strided.js';
 
@@ -31,6 +31,11 @@ export const permuteOp: Op<PermuteAttributes> = {
       },
     );
   },
+  view: ([x], { axes }) => {
+    const moved = axes.filter((axis) => x!.shape[axis] !== 1);
+    return sizeOf(x!.shape) === 0 || moved.every((axis, i) => i === 0 || axis > moved[i - 1]!) ? 0 : undefined;
+  },
+  flops: () => 0,
   vjp({ cotangents: [dy], attributes: { axes } }) {
     const inverse = axes.map((_, axis) => axes.indexOf(axis));
     return [permute(dy!, inverse)];

@@ -1,10 +1,11 @@
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
 import { fillRandomBits } from '../random/philox.js';
-import { formatShape, sameShape } from '../shape.js';
+import { sameShape } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { cast } from './cast.js';
 import { mul } from './mul.js';
+import { formatSpec } from './operands.js';
 import { shiftRight } from './shift-right.js';
 
 interface RandomBitsAttributes {
@@ -18,12 +19,13 @@ export const randomBitsOp: Op<RandomBitsAttributes> = {
   name: 'randomBits',
   infer([seed], { shape }) {
     if (seed!.dtype !== 'u32' || !sameShape(seed!.shape, [2]))
-      throw new ShapeError(`randomBits: the seed is two u32 words, got ${seed!.dtype}${formatShape(seed!.shape)}`);
+      throw new ShapeError(`randomBits: the seed is two u32 words, got ${formatSpec(seed!)}`);
     return [{ shape, dtype: 'u32' }];
   },
   reference({ inputs: [seed], outputs: [y], attributes: { stream } }) {
     fillRandomBits(y!.data as Uint32Array, [seed!.data[0]!, seed!.data[1]!], stream);
   },
+  flops: () => 0,
   stopsGradient: true,
 };
 

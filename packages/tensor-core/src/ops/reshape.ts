@@ -21,6 +21,8 @@ export const reshapeOp: Op<ReshapeAttributes> = {
   reference({ inputs: [x], outputs: [y] }) {
     y!.data.set(x!.data);
   },
+  view: () => 0,
+  flops: () => 0,
   vjp: ({ inputs: [x], cotangents: [dy] }) => [reshape(dy!, x!.shape)],
 };
 

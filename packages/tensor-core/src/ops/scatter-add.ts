@@ -1,9 +1,10 @@
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
-import { formatShape, sameShape, sizeOf } from '../shape.js';
+import { sameShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { isNumeric } from './elementwise.js';
 import { checkedRow, gather } from './gather.js';
+import { formatOperands, misfit } from './operands.js';
 
 interface ScatterAddAttributes {
   readonly rows: number;
@@ -16,16 +17,13 @@ interface ScatterAddAttributes {
 export const scatterAddOp: Op<ScatterAddAttributes> = {
   name: 'scatterAdd',
   infer([updates, indices], { rows }) {
+    const operands = { updates: updates!, indices: indices! };
     const lead = updates!.shape.slice(0, indices!.shape.length);
     if (indices!.dtype !== 'i32' || !sameShape(lead, indices!.shape)) {
-      throw new ShapeError(
-        `scatterAdd: updates ${formatShape(updates!.shape)} do not start with the shape of the i32 indices ${formatShape(indices!.shape)}`,
-      );
+      throw misfit('scatterAdd', operands, 'the indices are i32, and the updates start with their shape');
     }
     if (!isNumeric(updates!.dtype))
-      throw new ShapeError(
-        `scatterAdd does not add ${updates!.dtype} (updates ${formatShape(updates!.shape)}): cast them first`,
-      );
+      throw new ShapeError(`scatterAdd does not add ${updates!.dtype} (${formatOperands(operands)}): cast them first`);
     return [{ shape: [rows, ...updates!.shape.slice(indices!.shape.length)], dtype: updates!.dtype }];
   },
   reference({ inputs: [updates, indices], outputs: [y], attributes: { rows } }) {
@@ -36,6 +34,13 @@ export const scatterAddOp: Op<ScatterAddAttributes> = {
       for (let j = 0; j < width; j++) to[row * width + j]! += from[i * width + j]!;
     }
   },
+  guard: {
+    operands: [1],
+    check({ data: [indices], attributes: { rows } }) {
+      for (const index of indices!) checkedRow(index, rows, 'scatterAdd');
+    },
+  },
+  flops: ([updates]) => sizeOf(updates!.shape),
   vjp: ({ inputs: [, indices], cotangents: [dy] }) => [gather(dy!, indices!), undefined],
 };
 

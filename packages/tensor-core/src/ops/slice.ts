@@ -1,11 +1,12 @@
+import { byteSizeOf } from '../dtype.js';
 import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
 import { formatShape, normalizeAxis, stridesOf } from '../shape.js';
-import type { Tensor } from '../tensor.js';
+import type { Tensor, TensorSpec } from '../tensor.js';
 import { pad } from './pad.js';
 import { forEachStrided } from './strided.js';
 
-interface SliceAttributes {
+export interface SliceAttributes {
   readonly start: readonly number[];
   readonly end: readonly number[];
 }
@@ -29,6 +30,8 @@ export const sliceOp: Op<SliceAttributes> = {
       to[i] = from[offset]!;
     });
   },
+  view: ([x], box) => contiguousOffset(x!, box),
+  flops: () => 0,
   vjp: ({ inputs: [x], cotangents: [dy], attributes: { start, end } }) => [
     pad(
       dy!,
@@ -37,6 +40,20 @@ export const sliceOp: Op<SliceAttributes> = {
     ),
   ],
 };
+
+/**
+ * Byte offset of the box in x when its elements lie there one after another: of all axes longer than 1 in the box, only the
+ * first may be cut, else the box has gaps.
+ */
+function contiguousOffset({ shape, dtype }: TensorSpec, { start, end }: SliceAttributes): number | undefined {
+  const lengths = start.map((from, axis) => end[axis]! - from);
+  if (lengths.includes(0)) return 0;
+  const first = lengths.findIndex((length) => length > 1);
+  const gapless = first < 0 || lengths.every((length, axis) => axis <= first || length === shape[axis]);
+  if (!gapless) return undefined;
+  const strides = stridesOf(shape);
+  return start.reduce((offset, from, axis) => offset + from * strides[axis]!, 0) * byteSizeOf(dtype);
+}
 
 /** x[…, start:end, …] along one axis; negative bounds count from the back. */
 export function slice(

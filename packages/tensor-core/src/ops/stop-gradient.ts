@@ -9,6 +9,8 @@ export const stopGradientOp: Op<NoAttributes> = {
   reference({ inputs: [x], outputs: [y] }) {
     y!.data.set(x!.data);
   },
+  view: () => 0,
+  flops: () => 0,
   stopsGradient: true,
 };
 

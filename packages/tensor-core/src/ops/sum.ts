@@ -1,6 +1,6 @@
 import { type Op, applyOne } from '../op.js';
 import { ShapeError } from '../errors.js';
-import { broadcastStrides, formatShape, normalizeAxes, reducedShape } from '../shape.js';
+import { broadcastStrides, formatShape, normalizeAxes, reducedShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { broadcastTo } from './broadcast-to.js';
 import { div } from './div.js';
@@ -29,6 +29,7 @@ export const sumOp: Op<ReduceAttributes> = {
     });
     y!.data.set(totals);
   },
+  flops: ([x]) => sizeOf(x!.shape),
   vjp: ({ inputs: [x], cotangents: [dy], attributes: { axes } }) => [expandReduced(dy!, x!.shape, axes)],
 };
 

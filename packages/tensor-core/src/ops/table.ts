@@ -1,5 +1,4 @@
 /** Every op, by name: what the property tests walk through and the supported-op table is made from. */
-import { barrierOp } from '../autograd/grad.js';
 import { adamwStepOp } from '../fused/adamw-step.js';
 import { attentionPair } from '../fused/attention.js';
 import { dropoutOp } from '../fused/dropout.js';
@@ -15,6 +14,7 @@ import { type Op, fullOp } from '../op.js';
 import { absOp } from './abs.js';
 import { addOp } from './add.js';
 import { argmaxOp } from './argmax.js';
+import { barrierOp } from './barrier.js';
 import { broadcastToOp } from './broadcast-to.js';
 import { castOp } from './cast.js';
 import { equalOp, lessEqualOp, lessOp } from './compare.js';

@@ -1,96 +1,130 @@
 /**
- * Arena layout: a byte offset for every intermediate value, so that values alive at the same time never overlap.
+ * Arena layout: a byte offset for every slot, so that slots alive at the same time never overlap.
  *
- * A value is alive from the step that writes it to the last step that reads it. Values are placed in the order they are
- * born, each at the lowest offset that is free over its whole life (first fit). Offsets are multiples of 256 bytes, which
- * every device accepts as a binding offset. Outputs live here too until the run ends.
+ * Two layouts are made and the smaller one is kept. *First fit in order of birth* walks the run and puts each slot into the
+ * lowest gap; *largest first* places big slots at the lowest offset that is free over their whole life, and small ones
+ * between them, which packs better but looks at all pairs and is left out for very long plans that are packed well already.
+ * Offsets are multiples of 256 bytes, which every device accepts as a binding offset.
  */
-import { byteSizeOf } from '../dtype.js';
-import { sizeOf } from '../shape.js';
-import type { TensorSpec } from '../tensor.js';
 
 export const arenaAlignment = 256;
 
-export interface ArenaLayout {
-  /** Offset of each value in bytes; undefined for plan inputs, which live elsewhere. */
-  readonly offsets: readonly (number | undefined)[];
+/** Bytes that are needed from step `born` to step `dies`, both included. */
+export interface Slot {
   readonly byteLength: number;
-  /** The step during which the arena is fullest. */
-  readonly peakStep: number;
-  /** For each step, the values that no later step reads. */
-  readonly lastUses: readonly (readonly number[])[];
+  readonly born: number;
+  readonly dies: number;
 }
 
-interface Range {
+export interface ArenaLayout {
+  /** Offset of each slot in bytes. */
+  readonly offsets: readonly number[];
+  readonly byteLength: number;
+  /** The step during which most bytes are alive. */
+  readonly peakStep: number;
+  /** The bytes alive then: no layout can be smaller. */
+  readonly liveBytes: number;
+}
+
+/** Beyond this many slots the second layout would cost more than it saves. */
+const mostPairs = 3000;
+
+export function layOutArena(slots: readonly Slot[]): ArenaLayout {
+  const sizes = slots.map(({ byteLength }) => align(byteLength));
+  const { peakStep, liveBytes } = peakOfSlots(slots, sizes);
+  let offsets = firstFit(slots, sizes);
+  if (slots.length <= mostPairs && extent(offsets, sizes) > liveBytes) {
+    const other = largestFirst(slots, sizes);
+    if (extent(other, sizes) < extent(offsets, sizes)) offsets = other;
+  }
+  return { offsets, byteLength: extent(offsets, sizes), peakStep, liveBytes };
+}
+
+export const align = (bytes: number): number => Math.ceil(bytes / arenaAlignment) * arenaAlignment;
+
+const extent = (offsets: readonly number[], sizes: readonly number[]): number =>
+  offsets.reduce((most, offset, i) => Math.max(most, sizes[i] === 0 ? 0 : offset + sizes[i]!), 0);
+
+function peakOfSlots(
+  slots: readonly Slot[],
+  sizes: readonly number[],
+): { readonly peakStep: number; readonly liveBytes: number } {
+  const change = new Map<number, number>();
+  const add = (step: number, bytes: number): unknown => change.set(step, (change.get(step) ?? 0) + bytes);
+  slots.forEach(({ born, dies }, i) => {
+    add(born, sizes[i]!);
+    add(dies + 1, -sizes[i]!);
+  });
+  let [live, liveBytes, peakStep] = [0, 0, 0];
+  for (const step of [...change.keys()].sort((a, b) => a - b)) {
+    live += change.get(step)!;
+    if (live > liveBytes) [liveBytes, peakStep] = [live, step];
+  }
+  return { peakStep, liveBytes };
+}
+
+interface Gap {
   readonly start: number;
   readonly end: number;
 }
 
-interface Lifetimes {
-  readonly values: readonly TensorSpec[];
-  readonly steps: readonly { readonly inputs: readonly number[]; readonly outputs: readonly number[] }[];
-  readonly inputs: readonly number[];
-  readonly outputs: readonly number[];
-}
-
-export function layOutArena({ values, steps, inputs, outputs }: Lifetimes): ArenaLayout {
-  const born = values.map(() => -1);
-  const dies = values.map(() => -1);
-  steps.forEach((step, i) => {
-    for (const value of step.outputs) born[value] = dies[value] = i;
-    for (const value of step.inputs) dies[value] = i;
-  });
-  for (const value of outputs) dies[value] = steps.length;
-  const lastUses: number[][] = steps.map(() => []);
-  dies.forEach((step, value) => lastUses[step]?.push(value));
-
-  const isInput = new Set(inputs);
-  const sizes = values.map(({ shape, dtype }) => align(sizeOf(shape) * byteSizeOf(dtype)));
-  const offsets: (number | undefined)[] = values.map(() => undefined);
-  const live: Range[] = []; // sorted by start
-  let byteLength = 0;
-  let peakStep = 0;
-  steps.forEach((step, i) => {
-    for (const value of step.outputs) {
-      const size = sizes[value]!;
-      if (isInput.has(value)) continue;
-      if (size === 0) {
-        offsets[value] = 0;
-        continue;
-      }
-      const { start, place } = firstFit(live, size);
-      offsets[value] = start;
-      live.splice(place, 0, { start, end: start + size });
-      if (start + size > byteLength) [byteLength, peakStep] = [start + size, i];
-    }
-    for (const value of lastUses[i]!) {
-      const start = offsets[value];
-      if (start !== undefined && sizes[value]! > 0) live.splice(placeOf(live, start), 1);
-    }
-  });
-  return { offsets, byteLength, peakStep, lastUses };
-}
-
-const align = (bytes: number): number => Math.ceil(bytes / arenaAlignment) * arenaAlignment;
-
-/** Lowest start of a gap of `size` bytes between live ranges, and where a range there keeps them sorted. */
-function firstFit(live: readonly Range[], size: number): { readonly start: number; readonly place: number } {
-  let start = 0;
-  for (let place = 0; place < live.length; place++) {
-    const range = live[place]!;
-    if (range.start - start >= size) return { start, place };
-    start = range.end;
+/** Each slot, in order of birth, at the lowest gap it fits; the gaps are kept, not the slots, because they are few. */
+function firstFit(slots: readonly Slot[], sizes: readonly number[]): number[] {
+  const offsets = slots.map(() => 0);
+  const order = slots.map((_, i) => i).filter((i) => sizes[i]! > 0).sort((a, b) => slots[a]!.born - slots[b]!.born);
+  const ends = [...order].sort((a, b) => slots[a]!.dies - slots[b]!.dies);
+  const gaps: Gap[] = [{ start: 0, end: Infinity }];
+  let ended = 0;
+  for (const i of order) {
+    for (; ended < ends.length && slots[ends[ended]!]!.dies < slots[i]!.born; ended++)
+      release(gaps, { start: offsets[ends[ended]!]!, end: offsets[ends[ended]!]! + sizes[ends[ended]!]! });
+    const place = gaps.findIndex(({ start, end }) => end - start >= sizes[i]!);
+    const { start, end } = gaps[place]!;
+    offsets[i] = start;
+    if (start + sizes[i]! === end) gaps.splice(place, 1);
+    else gaps[place] = { start: start + sizes[i]!, end };
   }
-  return { start, place: live.length };
+  return offsets;
 }
 
-/** The place of the live range that starts at `start`, by halving. */
-function placeOf(live: readonly Range[], start: number): number {
-  let [low, high] = [0, live.length];
+/** Puts a range back between the sorted gaps, joining neighbours. */
+function release(gaps: Gap[], { start, end }: Gap): void {
+  let [low, high] = [0, gaps.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (live[middle]!.start < start) low = middle + 1;
+    if (gaps[middle]!.start < start) low = middle + 1;
     else high = middle;
   }
-  return low;
+  const joinsBefore = low > 0 && gaps[low - 1]!.end === start;
+  const joinsAfter = low < gaps.length && gaps[low]!.start === end;
+  const from = joinsBefore ? low - 1 : low;
+  gaps.splice(from, Number(joinsBefore) + Number(joinsAfter), {
+    start: joinsBefore ? gaps[from]!.start : start,
+    end: joinsAfter ? gaps[low]!.end : end,
+  });
+}
+
+/** Each slot, largest first, at the lowest offset where no slot placed before overlaps it in time and place. */
+function largestFirst(slots: readonly Slot[], sizes: readonly number[]): number[] {
+  const offsets = slots.map(() => 0);
+  const order = slots.map((_, i) => i).filter((i) => sizes[i]! > 0).sort((a, b) => sizes[b]! - sizes[a]! || a - b);
+  /** Placed slots by offset. */
+  const placed: number[] = [];
+  for (const i of order) {
+    let start = 0;
+    for (const other of placed) {
+      if (slots[other]!.dies < slots[i]!.born || slots[other]!.born > slots[i]!.dies) continue;
+      if (offsets[other]! - start >= sizes[i]!) break;
+      start = Math.max(start, offsets[other]! + sizes[other]!);
+    }
+    offsets[i] = start;
+    let [low, high] = [0, placed.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (offsets[placed[middle]!]! < start) low = middle + 1;
+      else high = middle;
+    }
+    placed.splice(low, 0, i);
+  }
+  return offsets;
 }

@@ -8,10 +8,12 @@
  */
 import { type Device, type DeviceBuffer, type Executable, defaultDevice } from '../device.js';
 import { TensorStateError } from '../errors.js';
-import { Tensor, placeholder } from '../tensor.js';
+import { Tensor, placeholder, tensor } from '../tensor.js';
 import { flatten, treeSignature, unflatten } from '../tree.js';
 import { evaluate, leavesOf } from './evaluate.js';
-import { type Plan, buildPlan } from './plan.js';
+import { keepWithinBudget } from './budget.js';
+import { preparePlan } from './cache.js';
+import type { Plan, PlanPasses } from './plan.js';
 import { bufferOn, markDonated, materialize } from './roots.js';
 
 export interface CompileOptions {
@@ -19,6 +21,13 @@ export interface CompileOptions {
   readonly device?: Device;
   /** Positions of arguments whose tensors are given up: outputs take over their buffers, reading them later throws. */
   readonly donate?: readonly number[];
+  /**
+   * Positions of arguments that are plain numbers and change from call to call (a learning rate, a step): the function gets
+   * each as an f32 scalar tensor, and one plan serves all values.
+   */
+  readonly scalars?: readonly number[];
+  /** Passes of the plan compiler to switch off, to find out whether one is at fault. */
+  readonly passes?: PlanPasses;
   /** Name in error messages. */
   readonly name?: string;
 }
@@ -38,9 +47,16 @@ interface Traced<Result> {
 
 export function compile<Arguments extends readonly unknown[], Result>(
   fn: (...args: Arguments) => Result,
-  { device, donate = [], name = fn.name || 'a compiled function' }: CompileOptions = {},
+  { device, donate = [], scalars = [], passes, name = fn.name || 'a compiled function' }: CompileOptions = {},
 ): CompiledFunction<Arguments, Result> {
   const caches = new WeakMap<Device, Map<string, Traced<Result>>>();
+  const withScalars = (args: Arguments): Arguments =>
+    args.map((argument, i) => {
+      if (!scalars.includes(i)) return argument;
+      if (typeof argument !== 'number')
+        throw new TypeError(`${name}: argument ${i} is declared a scalar, it is a ${typeof argument}: pass a number`);
+      return tensor(Float32Array.of(argument), []);
+    }) as unknown as Arguments;
 
   const traceFor = (args: Arguments, on: Device): Traced<Result> => {
     const cache = caches.get(on) ?? new Map<string, Traced<Result>>();
@@ -58,13 +74,19 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const captured = leavesOf(outputs).filter((leaf) => !isParameter.has(leaf));
     const given = new Set(donate.flatMap((position) => flatten(args[position])));
     const donated = new Set(parameters.filter((_, i) => given.has(leaves[i]!)));
-    const plan = buildPlan({ outputs, inputs: [...parameters, ...captured], donated, device: on });
-    const traced = { plan, executable: on.lower(plan), captured, result };
+    const prepared = preparePlan(on, {
+      outputs,
+      inputs: [...parameters, ...captured],
+      donated,
+      ...(passes && { passes }),
+    });
+    const traced = { ...prepared, captured, result };
     cache.set(key, traced);
     return traced;
   };
 
-  const call = async (...args: Arguments): Promise<Result> => {
+  const call = async (...called: Arguments): Promise<Result> => {
+    const args = withScalars(called);
     const on = device ?? defaultDevice();
     const { plan, executable, captured, result } = traceFor(args, on);
     const leaves = flatten(args);
@@ -101,7 +123,10 @@ export function compile<Arguments extends readonly unknown[], Result>(
       materialize(tensor, on, results[i]!);
       return tensor;
     });
+    await keepWithinBudget(on);
     return unflatten(result, outputs);
   };
-  return Object.assign(call, { plan: (...args: Arguments) => traceFor(args, device ?? defaultDevice()).plan });
+  return Object.assign(call, {
+    plan: (...args: Arguments) => traceFor(withScalars(args), device ?? defaultDevice()).plan,
+  });
 }

@@ -1,49 +1,74 @@
 /**
- * A plan: the steps that compute some tensors from others, for one device, with every lifetime known beforehand.
+ * A plan: the steps that compute some tensors from others, for one device, with every lifetime and every byte known before
+ * it runs.
  *
- * Values are numbered. A value is an input (held by a handle), an intermediate (lives in the arena from the step that
- * writes it to the last step that reads it) or an output (a new root, or the donor's buffer of a donated pair).
- * Nothing in a plan depends on tensor contents, so it is replayed with other inputs of the same specs.
+ *   graph ── lower ──▶ program ── recognise, schedule, fuse ──▶ program ── storage, places ──▶ plan
+ *
+ * Values are numbered. `places` says where the bytes of each lie: in an input (held by a handle), in a new root, or in the
+ * arena that intermediates share. Nothing in a plan depends on tensor contents, so it is replayed with other inputs of the
+ * same specs.
  */
-import { byteSizeOf } from '../dtype.js';
 import type { Device } from '../device.js';
-import { ShapeError, TensorStateError } from '../errors.js';
-import { topologicalOrder } from '../graph/visit.js';
-import type { Op } from '../op.js';
+import { ShapeError } from '../errors.js';
+import { fuseProgram } from '../fuse/fuse.js';
 import { formatShape, sizeOf } from '../shape.js';
-import type { GraphNode, Tensor, TensorSpec } from '../tensor.js';
-import { type ArenaLayout, layOutArena } from './arena.js';
+import type { Tensor } from '../tensor.js';
+import type { ArenaLayout } from './arena.js';
+import { explainPlan } from './explain.js';
+import { type Donation, pairDonations } from './donate.js';
+import { type LoweredProgram, type Shard, lowerGraph } from './lower.js';
+import { type Place, placeValues } from './places.js';
+import { type Program } from './program.js';
+import { recognise } from './recognise.js';
+import { schedule } from './schedule.js';
+import { type Storage, byteLengthOf, lifetimesOf, storageOf } from './storage.js';
 
-export interface PlanStep {
-  readonly op: Op;
-  readonly inputs: readonly number[];
-  readonly outputs: readonly number[];
-  readonly attributes: object;
+/** Which passes of the plan compiler run. All do; switching one off finds out whether it is at fault. */
+export interface PlanPasses {
+  /** Common subexpressions, constants, identities. */
+  readonly simplify?: boolean;
+  /** Patterns of primitives that are a fused op of the device. */
+  readonly recognise?: boolean;
+  /** Reorder steps for a lower peak. */
+  readonly schedule?: boolean;
+  /** Elementwise chains and reductions as one step. */
+  readonly fuse?: boolean;
+  /** Reshapes and row slices without bytes of their own, outputs written in place. */
+  readonly share?: boolean;
 }
 
-export interface Donation {
-  /** Position in `plan.inputs` of the buffer given up. */
-  readonly input: number;
-  /** Position in `plan.outputs` of the value that takes it over. */
-  readonly output: number;
-}
+/** Every pass off: each step is one application of one op, each value has bytes of its own. */
+export const noPasses: Required<PlanPasses> = {
+  simplify: false,
+  recognise: false,
+  schedule: false,
+  fuse: false,
+  share: false,
+};
 
-export interface Plan {
-  /** Shape and dtype of every value. */
-  readonly values: readonly TensorSpec[];
-  readonly inputs: readonly number[];
-  readonly steps: readonly PlanStep[];
-  readonly outputs: readonly number[];
+export interface Plan extends Program {
   readonly donations: readonly Donation[];
-  /** Byte offsets of the intermediates in a shared arena, and its size. */
+  /** Values that are shards of an input that is too large for one binding. */
+  readonly shards: readonly Shard[];
+  /** Whose bytes each value is. */
+  readonly storage: readonly Storage[];
+  /** Where the bytes of each value lie during a run; undefined for values that no step touches. */
+  readonly places: readonly (Place | undefined)[];
+  /** Positions of outputs that are copied to their root when the last step has run: new roots first, then donors. */
+  readonly copies: readonly number[];
+  /** Steps whose guards look at inputs of the plan only: checked before the run by devices that overwrite donors. */
+  readonly guards: readonly number[];
   readonly arena: ArenaLayout;
+  /** For each step the owners whose bytes nothing reads afterwards. */
+  readonly lastUses: readonly (readonly number[])[];
+  readonly inputBytes: number;
   /** Bytes of new roots: outputs that take over no donor. */
   readonly outputBytes: number;
-  /** The steps with their sizes, the arena and the peak, for a person. */
+  /** Inputs, new roots and arena together: what a run needs, known before it. A device may add scratch of its own. */
+  readonly peakBytes: number;
+  /** The steps with their sizes and work, the peak and who causes it, for a person. */
   explain(): string;
 }
-
-export const byteLengthOf = (spec: TensorSpec): number => sizeOf(spec.shape) * byteSizeOf(spec.dtype);
 
 export interface PlanRequest {
   readonly outputs: readonly Tensor[];
@@ -51,101 +76,64 @@ export interface PlanRequest {
   readonly inputs: readonly Tensor[];
   /** Inputs whose buffers outputs of the same spec may take over. */
   readonly donated?: ReadonlySet<Tensor>;
-  readonly device: Pick<Device, 'supports' | 'name'>;
+  readonly device: Pick<Device, 'supports' | 'name' | 'precision' | 'limits' | 'canOverwrite' | 'passes'>;
+  /** The device's own when left out. */
+  readonly passes?: PlanPasses;
 }
 
-/** Lowers a graph: fused ops that the device refuses become their decompositions, and lifetimes become an arena. */
-export function buildPlan({ outputs, inputs, donated = new Set(), device }: PlanRequest): Plan {
-  const values: TensorSpec[] = [];
-  const steps: PlanStep[] = [];
-  const numbers = new Map<Tensor, number>();
-  /** A new value. A tensor keeps its first number: an input may be one output of a node that runs again for another. */
-  const number = (tensor: Tensor): number => {
-    const value = values.push({ shape: tensor.shape, dtype: tensor.dtype }) - 1;
-    if (!numbers.has(tensor)) numbers.set(tensor, value);
-    return value;
-  };
-  const numberOf = (tensor: Tensor): number => {
-    const known = numbers.get(tensor);
-    if (known === undefined)
-      throw new TensorStateError(
-        `the graph reads ${tensor.toString()}, which is no argument of the function being compiled`,
-      );
-    return known;
-  };
-  const emit = (node: GraphNode): void => {
-    if (node.outputs.every((output) => numbers.has(output))) return;
-    const { op, attributes } = node;
-    if (device.supports(op, node.inputs, attributes)) {
-      const from = node.inputs.map(numberOf);
-      steps.push({ op, inputs: from, outputs: node.outputs.map(number), attributes });
-      return;
-    }
-    if (!op.decompose)
-      throw new ShapeError(`${device.name} has no kernel for ${op.name}, and the op has no decomposition`);
-    const results = op.decompose(node.inputs, attributes);
-    for (const inner of topologicalOrder(results, (tensor) => numbers.has(tensor))) emit(inner);
-    node.outputs.forEach((output, i) => {
-      if (!numbers.has(output)) numbers.set(output, numberOf(results[i]!));
-    });
-  };
-  inputs.forEach(number);
-  for (const node of topologicalOrder(outputs)) emit(node);
-  const results = outputs.map(numberOf);
-  const inputNumbers = inputs.map(numberOf);
-  const donations = pairDonations(inputs, outputs, donated);
-  const arena = layOutArena({ values, steps, inputs: inputNumbers, outputs: results });
+export function buildPlan({ outputs, inputs, donated = new Set(), device, passes = device.passes ?? {} }: PlanRequest): Plan {
+  const lowered = lowerGraph({ outputs, inputs, device, simplifies: passes.simplify ?? true });
+  const program = optimise(lowered, device, passes);
+  checkSizes(program, lowered, device);
+  const shares = passes.share ?? true;
+  const storage = shares
+    ? storageOf(program, device.limits?.viewAlignment)
+    : program.values.map((_, owner) => ({ owner, byteOffset: 0 }));
+  const steps = program.steps.filter((step) => step.outputs.some((value) => storage[value]!.owner === value));
+  const own = { ...program, steps };
+  const donations = pairDonations(own, storage, (i) => donated.has(inputs[i]!));
+  const placement = placeValues({ program: own, storage, shards: lowered.shards, donations, device: shares ? device : {} });
   const taken = new Set(donations.map(({ output }) => output));
-  const outputBytes = outputs.reduce((sum, output, i) => sum + (taken.has(i) ? 0 : byteLengthOf(output)), 0);
+  const bytes = (list: readonly Tensor[]): number => list.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const inputBytes = bytes(inputs);
+  const outputBytes = bytes(outputs.filter((_, i) => !taken.has(i)));
+  const { dies } = lifetimesOf(own, storage);
+  const lastUses: number[][] = steps.map(() => []);
+  dies.forEach((step, value) => lastUses[step]?.push(value));
   return {
-    values,
-    inputs: inputNumbers,
-    steps,
-    outputs: results,
+    ...own,
+    ...placement,
     donations,
-    arena,
+    shards: lowered.shards,
+    storage,
+    lastUses,
+    inputBytes,
     outputBytes,
+    peakBytes: inputBytes + outputBytes + placement.arena.byteLength,
     explain() {
-      return explain(this);
+      return explainPlan(this);
     },
   };
 }
 
-/** Each donated input goes to the first output of the same spec that has no donor yet. */
-function pairDonations(
-  inputs: readonly Tensor[],
-  outputs: readonly Tensor[],
-  donated: ReadonlySet<Tensor>,
-): Donation[] {
-  const pairs: Donation[] = [];
-  const taken = new Set<number>();
-  inputs.forEach((input, i) => {
-    if (!donated.has(input)) return;
-    const output = outputs.findIndex(
-      (candidate, j) =>
-        !taken.has(j) &&
-        outputs.indexOf(candidate) === j &&
-        candidate.dtype === input.dtype &&
-        formatShape(candidate.shape) === formatShape(input.shape),
-    );
-    if (output < 0) return;
-    taken.add(output);
-    pairs.push({ input: i, output });
-  });
-  return pairs;
+function optimise(lowered: LoweredProgram, device: PlanRequest['device'], passes: PlanPasses): Program {
+  const recognised = (passes.recognise ?? true) ? recognise(lowered, device) : lowered;
+  const ordered = (passes.schedule ?? true) ? schedule(recognised, recognised.created) : recognised;
+  return (passes.fuse ?? true) ? fuseProgram(ordered, device) : ordered;
 }
 
-function explain(plan: Plan): string {
-  const describe = (value: number): string =>
-    `%${value} ${plan.values[value]!.dtype}${formatShape(plan.values[value]!.shape)}`;
-  const lines = plan.steps.map(
-    (step) =>
-      `${step.outputs.map(describe).join(', ')} = ${step.op.name}(${step.inputs.map((value) => `%${value}`).join(', ')})`,
-  );
-  return [
-    `inputs ${plan.inputs.map(describe).join(', ')}`,
-    ...lines,
-    `outputs ${plan.outputs.map((value) => `%${value}`).join(', ')}; ${plan.donations.length} donated`,
-    `${plan.steps.length} steps, arena ${plan.arena.byteLength} bytes (peak at step ${plan.arena.peakStep}), new roots ${plan.outputBytes} bytes`,
-  ].join('\n');
+/** Index arithmetic in kernels is 32-bit, and a binding has a size: both are checked before anything runs. */
+function checkSizes({ values, steps }: Program, { shards }: LoweredProgram, { name, limits }: PlanRequest['device']): void {
+  const whole = new Set(shards.map(({ input }) => input));
+  const check = (value: number, by: string): void => {
+    const spec = values[value]!;
+    const described = `${spec.dtype}${formatShape(spec.shape)}`;
+    if (sizeOf(spec.shape) > 0x7fffffff)
+      throw new ShapeError(`${described}, ${by}, has more than 2^31 - 1 elements: split it along an axis`);
+    if (limits?.bindingBytes !== undefined && byteLengthOf(spec) > limits.bindingBytes && !whole.has(value))
+      throw new ShapeError(
+        `${described}, ${by}, takes ${byteLengthOf(spec)} bytes, one binding of ${name} holds ${limits.bindingBytes}: compute it in parts (linearCrossEntropy does so for a head and its loss)`,
+      );
+  };
+  for (const { op, outputs } of steps) for (const value of outputs) check(value, `a result of ${op.name}`);
 }

@@ -1,13 +1,14 @@
 /**
  * The reference engine: evaluates any plan with each op's own plain loops, step by step.
  *
- * It is the definition of right that every other engine is tested against: no kernels, no fusion, no cache. With
+ * It is the definition of right that every other engine is tested against: no kernels, no fusion, no shared bytes. With
  * `precision: 'f64'` every f32 value is carried in 64 bits, which is what gradient checks need.
  */
-import type { Device, DeviceBuffer, Executable, MemoryReport } from '../device.js';
-import { type HostArray, allocateHost } from '../dtype.js';
+import type { Device, DeviceBuffer, DeviceLimits, Executable, MemoryReport } from '../device.js';
+import { type HostArray, allocateHost, byteSizeOf } from '../dtype.js';
 import type { HostTensor, Op } from '../op.js';
-import type { Plan } from '../plan/plan.js';
+import { type Plan, type PlanPasses, noPasses } from '../plan/plan.js';
+import { shardBoundaries } from '../plan/shards.js';
 import { sizeOf } from '../shape.js';
 import type { TensorSpec } from '../tensor.js';
 
@@ -16,6 +17,10 @@ export interface ReferenceOptions {
   readonly precision?: 'f32' | 'f64';
   /** Evaluate fused ops through their decompositions instead of their own loops. */
   readonly decomposeFused?: boolean;
+  /** Passes of the plan compiler to run. None when left out: the oracle does not depend on the compiler. */
+  readonly passes?: PlanPasses;
+  /** Plans as for a device with these limits. */
+  readonly limits?: DeviceLimits;
 }
 
 class HostBuffer implements DeviceBuffer {
@@ -28,7 +33,12 @@ class HostBuffer implements DeviceBuffer {
   }
 }
 
-export function createReferenceDevice({ precision = 'f32', decomposeFused = false }: ReferenceOptions = {}): Device {
+export function createReferenceDevice({
+  precision = 'f32',
+  decomposeFused = false,
+  passes = noPasses,
+  limits,
+}: ReferenceOptions = {}): Device {
   let rootBytes = 0;
   let arenaBytes = 0;
   let peakBytes = 0;
@@ -41,25 +51,37 @@ export function createReferenceDevice({ precision = 'f32', decomposeFused = fals
   };
 
   const lower = (plan: Plan): Executable => ({
+    workingBytes: plan.arena.byteLength,
     run(inputs) {
-      const live = new Map<number, HostTensor>();
-      plan.inputs.forEach((value, i) =>
-        live.set(value, { ...plan.values[value]!, data: (inputs[i] as HostBuffer).data }),
-      );
+      /** The arrays of owners; views are made when they are read. */
+      const owned = new Map<number, HostArray>();
+      const valueAt = (value: number): HostTensor => {
+        const { owner, byteOffset } = plan.storage[value]!;
+        const spec = plan.values[value]!;
+        const start = byteOffset / byteSizeOf(spec.dtype);
+        const data = owned.get(owner)!;
+        const length = sizeOf(spec.shape);
+        return { ...spec, data: length === data.length ? data : data.subarray(start, start + length) };
+      };
+      plan.inputs.forEach((value, i) => owned.set(value, (inputs[i] as HostBuffer).data));
+      for (const { value, input, shard } of plan.shards) {
+        const whole = plan.values[plan.inputs[input]!]!;
+        const from = shardBoundaries(whole, limits?.bindingBytes)![shard]!;
+        const start = (from * sizeOf(whole.shape)) / whole.shape[0]!;
+        owned.set(value, (inputs[input] as HostBuffer).data.subarray(start, start + sizeOf(plan.values[value]!.shape)));
+      }
       plan.steps.forEach(({ op, inputs: from, outputs: to, attributes }, i) => {
         const outputs = to.map((value) => ({ ...plan.values[value]!, data: allocate(plan.values[value]!) }));
-        op.reference!({ inputs: from.map((value) => live.get(value)!), outputs, attributes });
-        to.forEach((value, at) => live.set(value, outputs[at]!));
-        for (const value of plan.arena.lastUses[i]!) live.delete(value);
+        op.reference!({ inputs: from.map(valueAt), outputs, attributes });
+        to.forEach((value, at) => owned.set(value, outputs[at]!.data));
+        for (const value of plan.lastUses[i]!) owned.delete(value);
       });
       for (const { input } of plan.donations) rootBytes -= (inputs[input] as HostBuffer).byteLength;
-      arenaBytes = plan.arena.byteLength;
-      const seen = new Set<number>(plan.inputs);
-      const results = plan.outputs.map((value) => {
-        const { data } = live.get(value)!;
-        const owned = seen.has(value) ? data.slice() : data;
-        seen.add(value);
-        return hold(new HostBuffer(owned));
+      arenaBytes = Math.max(arenaBytes, plan.arena.byteLength);
+      const copied = new Set(plan.copies);
+      const results = plan.outputs.map((value, position) => {
+        const { data } = valueAt(value);
+        return hold(new HostBuffer(copied.has(position) ? data.slice() : data));
       });
       return Promise.resolve(results);
     },
@@ -67,6 +89,9 @@ export function createReferenceDevice({ precision = 'f32', decomposeFused = fals
 
   return {
     name: `reference ${precision}`,
+    precision,
+    passes,
+    ...(limits && { limits }),
     supports: (op: Op) => op.reference !== undefined && !(decomposeFused && op.decompose !== undefined),
     upload(data, spec) {
       const own = allocate(spec);

@@ -36,6 +36,7 @@ export {
   buildGraph,
   graphLoss,
 } from './arbitrary-graph.js';
+export { type ArenaDeviceOptions, createArenaDevice } from './arena-device.js';
 export type { CaseOptions, OpCase, OpInvocation } from './op-cases/case.js';
 export { opCases } from './op-cases/index.js';
 export { type GradientCheckOptions, checkGradients } from './check-gradients.js';

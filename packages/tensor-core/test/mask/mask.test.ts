@@ -65,6 +65,9 @@ describe('mask expressions', () => {
     ['causal', () => mask.causal(), ['1000', '1100', '1110']],
     ['causal after one cached key', () => mask.causal(tensor(Int32Array.of(1))), ['1100', '1110', '1111']],
     ['window', () => mask.window(2), ['1100', '1110', '0111']],
+    ['window after two cached keys', () => mask.window(2, tensor(Int32Array.of(2))), ['0111', '0011', '0001']],
+    ['window of size 0', () => mask.window(0), ['0000', '0000', '0000']],
+    ['window without an end', () => mask.window(2 ** 30), ['1111', '1111', '1111']],
     ['prefix', () => mask.prefix(tensor(Int32Array.of(2))), ['1100', '1100', '1100']],
     ['segments', () => mask.segments(ids(0, 0, 7), ids(0, 0, 7, 7)), ['1100', '1100', '0011']],
     [
@@ -79,6 +82,11 @@ describe('mask expressions', () => {
           ids(0, 1, 0, 1),
         ),
       ['1010', '0101', '0101'],
+    ],
+    [
+      'roles outside the table, which see nothing and are seen by nothing',
+      () => mask.roles(ids(0, 2, -1), [[true], [true]], ids(0, 1, -1, 2 ** 31 - 1)),
+      ['1000', '0000', '0000'],
     ],
     ['not', () => mask.not(mask.causal()), ['0111', '0011', '0001']],
     ['and of nothing', () => mask.and(), ['1111', '1111', '1111']],
@@ -144,7 +152,7 @@ describe('masks that do not fit', () => {
     [
       'an offset that is no integer',
       masked(mask.causal(full([1], 0))),
-      /mask causal: offset is f32\[1\], it must be i32\[1\]/,
+      /mask causal: offset is f32\[1\], it must be i32\[2 or 1\]/,
     ],
     [
       'a table that is no rectangle',
@@ -152,17 +160,17 @@ describe('masks that do not fit', () => {
       /mask roles: the table has rows of 1, 2 cells/,
     ],
     ['an empty table', masked(mask.roles(ids(0, 0, 0), [])), /mask roles: the table has rows of no cells/],
+    [
+      'an offset of another batch',
+      masked(mask.window(2, tensor(Int32Array.of(1, 2, 3)))),
+      /mask window: offset is i32\[3\], it must be i32\[2 or 1\]/,
+    ],
+    ['an endless window', masked(mask.window(Infinity)), /mask window: size Infinity is not a whole number/],
+    ['a window beyond i32', masked(mask.window(2 ** 31)), /size 2147483648 is not a whole number from 0 to 1073741824/],
     ['a fractional window', masked(mask.window(1.5)), /mask window: size 1\.5 is not a whole number/],
     ['a leaf inside not', masked(mask.not(mask.and(mask.segments(ids(0))))), /mask segments: query is i32\[1, 1\]/],
   ])('%s', (_what, build, message) => {
     expect(build).toThrow(ShapeError);
     expect(build).toThrow(message);
-  });
-
-  it('a role outside the table is an error when it runs', async () => {
-    const chosen = mask.roles(ids(0, 2, 0), [[true, false]]);
-    await expect(attention(q, q, q, { mask: chosen }).data(device)).rejects.toThrow(
-      /mask roles: the table has no cell for query role 0 and key role 2/,
-    );
   });
 });

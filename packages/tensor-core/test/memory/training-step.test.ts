@@ -2,10 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import {
   type AdamWState,
+  type Hyperparameters,
   type Tensor,
-  adamwInit,
-  adamwRates,
-  adamwUpdate,
+  adamW,
   clipByGlobalNorm,
   compile,
   createReferenceDevice,
@@ -38,10 +37,17 @@ const network = ({ first, second, bias }: Parameters, x: Tensor): Tensor =>
 const lossOf = (parameters: Parameters, x: Tensor, labels: Tensor): Tensor =>
   mean(softmaxCrossEntropy(network(parameters, x), labels));
 
-function step({ parameters, optimiser }: TrainingState, x: Tensor, labels: Tensor, rates: Tensor): TrainingState {
+const adamw = adamW<Parameters>();
+
+function step(
+  { parameters, optimiser }: TrainingState,
+  x: Tensor,
+  labels: Tensor,
+  rates: Hyperparameters,
+): TrainingState {
   const [loss, gradients] = valueAndGrad(lossOf)(parameters, x, labels);
   const clipped = clipByGlobalNorm(gradients, 1);
-  const updated = adamwUpdate(parameters, clipped.gradients, optimiser, rates);
+  const updated = adamw.update(parameters, clipped.gradients, optimiser, rates);
   return { parameters: updated.parameters, optimiser: updated.state, loss };
 }
 
@@ -59,7 +65,7 @@ function initial(): TrainingState {
       shape,
     );
   const parameters = { first: scaled([16, 6], 2), second: scaled([3, 16], 3), bias: tensor(new Float32Array(3)) };
-  return { parameters, optimiser: adamwInit(parameters), loss: tensor(0) };
+  return { parameters, optimiser: adamw.init(parameters), loss: tensor(0) };
 }
 
 describe('a training step with donated state and batches', () => {
@@ -72,7 +78,7 @@ describe('a training step with donated state and batches', () => {
     const losses: number[] = [];
     let plan: unknown;
     for (let i = 1; i <= 200; i++) {
-      const batch = [toTensor(inputs), tensor(labels.slice()), adamwRates(i, 0.02)] as const;
+      const batch = [toTensor(inputs), tensor(labels.slice()), adamw.hyperparameters(i, 0.02)] as const;
       const used = train.plan(state, ...batch);
       plan ??= used;
       expect(used).toBe(plan);
@@ -91,7 +97,7 @@ describe('a training step with donated state and batches', () => {
       initial(),
       toTensor(inputs),
       tensor(labels.slice()),
-      adamwRates(1, 0.1),
+      adamw.hyperparameters(1, 0.1),
     );
     expect(plan.outputBytes).toBe(0);
     expect(plan.donations).toHaveLength(10);
@@ -103,7 +109,7 @@ describe('a training step with donated state and batches', () => {
       const device = createReferenceDevice({ precision: 'f64', decomposeFused });
       let state = initial();
       for (let i = 1; i <= 5; i++) {
-        state = step(state, toTensor(inputs), tensor(labels.slice()), adamwRates(i, 0.02));
+        state = step(state, toTensor(inputs), tensor(labels.slice()), adamw.hyperparameters(i, 0.02));
         await evaluate(state, { device });
       }
       runs.push([...(await state.parameters.second.data())]);
@@ -112,7 +118,7 @@ describe('a training step with donated state and batches', () => {
     const train = compile(step, { device, donate: [0] });
     let state = initial();
     for (let i = 1; i <= 5; i++)
-      state = await train(state, toTensor(inputs), tensor(labels.slice()), adamwRates(i, 0.02));
+      state = await train(state, toTensor(inputs), tensor(labels.slice()), adamw.hyperparameters(i, 0.02));
     const compiled = [...(await state.parameters.second.data())];
     expect(compiled).toEqual(runs[0]);
     compiled.forEach((value, i) => expect(value).toBeCloseTo(runs[1]![i]!, 10));

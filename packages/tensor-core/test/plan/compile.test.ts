@@ -273,8 +273,11 @@ describe('plans', () => {
       .explain();
     expect(text).toContain('inputs %0 f32[2, 3]');
     expect(text).toContain('%1 f32[2, 3] = mul(%0, %0)');
-    expect(text).toContain('%2 f32[] = sum(%1)');
-    expect(text).toMatch(/2 steps, arena \d+ bytes \(peak at step \d\), new roots 4 bytes/);
+    expect(text).toMatch(/%2 f32\[\]( → output)? = sum\(%1\) +28 B +6 FLOP/);
+    expect(text).toContain('2 steps, 12 FLOP');
+    expect(text).toMatch(/memory: inputs 24 B, new outputs 4 B, arena \d+ B \(alive at most \d+ B\); peak \d+ B/);
+    expect(text).toMatch(/peak at step \d \((mul|sum)\), caused by/);
+    expect(text).toContain('24 B %1 f32[2, 3], written by mul in step 0, last read in step 1');
   });
 
   it('decompose what the device refuses, and name what it cannot run at all', () => {

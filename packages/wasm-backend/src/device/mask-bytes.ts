@@ -1,60 +1,147 @@
-/** A mask as bytes [queries, keys], 1 where the query may see the key: what the attention kernel reads. */
-import type { HostArray, MaskExpression, RoleTable } from '@mindseye/tensor-core';
+/**
+ * A mask as bytes, 1 where the query may see the key: what the attention kernel reads of a block that it cannot take whole.
+ *
+ * Every leaf of a mask program sets a number of the query against a number of the key. Both are computed once for all
+ * positions; a row of bytes is then one loop per leaf over the keys, and one per `and`, `or` and `not`.
+ */
+import {
+  type HostTensor,
+  type MaskExpression,
+  type MaskNumber,
+  type MaskProgram,
+  type MaskRelation,
+  maskProgram,
+  readMaskNumber,
+} from '@mindseye/tensor-core';
+import { QUERY_BLOCK, type VisibleKeys } from '../kernels/attention.js';
 
-/** Operands of the mask for one batch entry: its own row of each, or the only one. */
-export type MaskRow = (operand: number) => HostArray;
+export interface MaskSizes {
+  readonly queries: number;
+  readonly keys: number;
+}
 
-type Cell = (query: number, key: number) => boolean;
+/** Writes the bytes of one query for `count` keys from `first` on into `to`, from `at` on. */
+type RowWriter = (query: number, first: number, count: number, to: Uint8Array, at: number) => void;
 
-const filled = (queries: number, keys: number, cell: Cell): Uint8Array => {
-  const bytes = new Uint8Array(queries * keys);
-  for (let query = 0, at = 0; query < queries; query++)
-    for (let key = 0; key < keys; key++) bytes[at++] = cell(query, key) ? 1 : 0;
-  return bytes;
+/** The least and the greatest number of a key that stands so to the query's number; not rounded to i32. */
+const bands: Readonly<Record<MaskRelation, (query: number) => readonly [least: number, greatest: number]>> = {
+  equal: (query) => [query, query],
+  less: (query) => [query + 1, Infinity],
+  greater: (query) => [-Infinity, query - 1],
+  greaterEqual: (query) => [-Infinity, query],
 };
 
-export function maskBytes(expression: MaskExpression, row: MaskRow, queries: number, keys: number): Uint8Array {
-  const part = (inner: MaskExpression): Uint8Array => maskBytes(inner, row, queries, keys);
-  const cells = (cell: Cell): Uint8Array => filled(queries, keys, cell);
-  switch (expression.kind) {
-    case 'causal': {
-      const offset = expression.offset === null ? 0 : row(expression.offset)[0]!;
-      return cells((query, key) => key <= query + offset);
+const joins: Readonly<Record<'and' | 'or', { readonly ofNothing: number; join(a: number, b: number): number }>> = {
+  and: { ofNothing: 1, join: (a, b) => a & b },
+  or: { ofNothing: 0, join: (a, b) => a | b },
+};
+
+/** Writes rows of a mask for batch entry `entry`. */
+function rowWriter(
+  program: MaskProgram,
+  operands: readonly HostTensor[],
+  entry: number,
+  { queries, keys }: MaskSizes,
+): RowWriter {
+  const numbers = (number: MaskNumber, positions: number): Int32Array => {
+    const read = readMaskNumber(number, operands);
+    return Int32Array.from({ length: positions }, (_, position) => read(entry, position));
+  };
+  const partWriter = (part: MaskProgram): RowWriter => rowWriter(part, operands, entry, { queries, keys });
+  switch (program.op) {
+    case 'compare': {
+      const [ofQuery, ofKey] = [numbers(program.query, queries), numbers(program.key, keys)];
+      const band = bands[program.relation];
+      return (query, first, count, to, at) => {
+        const [least, greatest] = band(ofQuery[query]!);
+        for (let i = 0; i < count; i++) {
+          const key = ofKey[first + i]!;
+          to[at + i] = key >= least && key <= greatest ? 1 : 0;
+        }
+      };
     }
-    case 'segments': {
-      const [ofQuery, ofKey] = [row(expression.query), row(expression.key)];
-      return cells((query, key) => ofQuery[query] === ofKey[key]);
+    case 'table': {
+      const [ofQuery, ofKey] = [numbers(program.query, queries), numbers(program.key, keys)];
+      const table = program.table.map((row) => Uint8Array.from(row, Number));
+      const none = new Uint8Array();
+      return (query, first, count, to, at) => {
+        const row = table[ofQuery[query]!] ?? none;
+        for (let i = 0; i < count; i++) to[at + i] = row[ofKey[first + i]!] ?? 0;
+      };
     }
-    case 'roles': {
-      const [ofQuery, ofKey, { table }] = [row(expression.query), row(expression.key), expression];
-      return cells((query, key) => roleCell(table, ofQuery[query]!, ofKey[key]!));
+    case 'pairs': {
+      const { data, shape } = operands[program.operand]!;
+      const start = shape[0] === 1 ? 0 : entry * queries * keys;
+      return (query, first, count, to, at) => {
+        const from = start + query * keys + first;
+        to.set(data.subarray(from, from + count), at);
+      };
     }
-    case 'window':
-      return cells((query, key) => Math.abs(query - key) < expression.size);
-    case 'prefix': {
-      const length = row(expression.length)[0]!;
-      return cells((_query, key) => key < length);
+    case 'not': {
+      const write = partWriter(program.part);
+      return (query, first, count, to, at) => {
+        write(query, first, count, to, at);
+        for (let i = at; i < at + count; i++) to[i] = 1 - to[i]!;
+      };
     }
-    case 'dense':
-      return Uint8Array.from(row(expression.allow));
-    case 'not':
-      return part(expression.part).map((byte) => 1 - byte);
     case 'and':
-      return expression.parts.map(part).reduce(
-        (all, next) => all.map((byte, i) => byte & next[i]!),
-        cells(() => true),
-      );
-    case 'or':
-      return expression.parts.map(part).reduce(
-        (all, next) => all.map((byte, i) => byte | next[i]!),
-        cells(() => false),
-      );
+    case 'or': {
+      const [first, ...rest] = program.parts.map(partWriter);
+      return first ? joinRows(first, rest, joins[program.op].join, keys) : filledRows(joins[program.op].ofNothing);
+    }
   }
 }
 
-function roleCell(table: RoleTable, query: number, key: number): boolean {
-  const allowed = table[query]?.[key];
-  if (allowed === undefined)
-    throw new RangeError(`mask roles: the table has no cell for query role ${query} and key role ${key}`);
-  return allowed;
+const filledRows =
+  (value: number): RowWriter =>
+  (_query, _first, count, to, at) => {
+    to.fill(value, at, at + count);
+  };
+
+function joinRows(
+  write: RowWriter,
+  rest: readonly RowWriter[],
+  join: (a: number, b: number) => number,
+  keys: number,
+): RowWriter {
+  const other = new Uint8Array(keys);
+  return (query, first, count, to, at) => {
+    write(query, first, count, to, at);
+    for (const next of rest) {
+      next(query, first, count, other, 0);
+      for (let i = 0; i < count; i++) to[at + i] = join(to[at + i]!, other[i]!);
+    }
+  };
+}
+
+/**
+ * The bytes of batch entry `entry` for the masked blocks of `visible`, block after block, each [queries of the block, keys
+ * of its runs]: the layout that the attention kernel reads.
+ */
+export function maskBytes(
+  expression: MaskExpression,
+  operands: readonly HostTensor[],
+  entry: number,
+  sizes: MaskSizes,
+  visible: readonly VisibleKeys[],
+): Uint8Array {
+  const blocks = visible.map(({ runs, masked }, i) => ({
+    runs: masked ? runs : [],
+    first: i * QUERY_BLOCK,
+    end: Math.min(sizes.queries, (i + 1) * QUERY_BLOCK),
+    columns: masked ? runs.reduce((total, { count }) => total + count, 0) : 0,
+  }));
+  const bytes = new Uint8Array(blocks.reduce((total, { first, end, columns }) => total + (end - first) * columns, 0));
+  if (bytes.length === 0) return bytes;
+  const write = rowWriter(maskProgram(expression), operands, entry, sizes);
+  let at = 0;
+  for (const { runs, first, end } of blocks) {
+    for (let query = first; query < end; query++) {
+      for (const run of runs) {
+        write(query, run.first, run.count, bytes, at);
+        at += run.count;
+      }
+    }
+  }
+  return bytes;
 }

@@ -5,23 +5,38 @@
  *
  * q [queries, width], k and v [keys, width], y as q, lse [queries]; rows may be strided, so that a head can be a slice of a
  * wider matrix. `mask` is optional, bytes [queries, keys], not 0 where the query may see the key. A query that sees no key
- * gets y = 0, lse = +Infinity and gradients 0.
+ * gets y = 0, lse = +Infinity and gradients 0. `visible` may say which runs of keys a block of queries looks at: products
+ * are made for those keys only, and a block that sees all of them reads no mask.
  *
  * Backward recomputes P = e^(scale q k - lse), and with delta = sum over the width of dy y:
  *   dv += P^T dy,   dS = P (dy v^T - delta) scale,   dq = dS k,   dk += dS^T q
  * dk and dv are added to, so that the query heads of a group (GQA) can share them; the caller zeroes them first.
  *
- * Queries are taken in blocks, and only [block, keys] scores exist at a time. Blocks do not change any bit of the result:
- * matmul carries the sums of dk and dv on in the order of queries.
+ * Queries are taken in blocks, and only [block, keys of its runs] scores exist at a time, run beside run. Neither blocks
+ * nor runs change a product: matmul carries its sums on in the order of queries and of keys.
  */
 import { bindAttentionRows } from './attention-rows.js';
 import { F32_BYTES } from './host.js';
 import type { KernelHost } from './host.js';
 import { matmulScratchBytes } from './matmul/blocking.js';
-import type { MatmulArguments, MatmulKernels } from './matmul/matmul.js';
+import type { MatmulKernels } from './matmul/matmul.js';
 
 /** Queries per block: a multiple of the register tiles' rows that keeps two score blocks of 500 keys in L2. */
-const QUERY_BLOCK = 120;
+export const QUERY_BLOCK = 120;
+
+/** Keys that follow each other. */
+export interface KeyRun {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What one block of queries looks at. */
+export interface VisibleKeys {
+  /** In rising order, without overlap. */
+  readonly runs: readonly KeyRun[];
+  /** False when every query of the block sees every key of the runs. */
+  readonly masked: boolean;
+}
 
 /** Offsets in bytes, sizes and strides in elements. */
 export interface AttentionArguments {
@@ -36,7 +51,12 @@ export interface AttentionArguments {
   readonly keys: number;
   readonly width: number;
   readonly scale: number;
-  /** Bytes [queries, keys]; left out: every query sees every key. */
+  /** One per block of `QUERY_BLOCK` queries; left out: every block looks at all keys. */
+  readonly visible?: readonly VisibleKeys[];
+  /**
+   * Bytes [queries of the block, keys of its runs] of each masked block, one block after the other: [queries, keys] without
+   * `visible`. Left out: every query sees every key that its block looks at.
+   */
   readonly mask?: number;
   /** `attentionScratchBytes(queries, keys, width)` bytes. */
   readonly scratch: number;
@@ -90,113 +110,212 @@ function productScratchBytes(queries: number, keys: number, width: number): numb
 export function bindAttention(host: KernelHost, { matmul }: Pick<MatmulKernels, 'matmul'>): AttentionKernels {
   const { softmax, probabilities, scoreGradient } = bindAttentionRows(host);
   /** scores = q·kᵀ for the queries of a block: where both directions begin. */
-  const multiplyByKeys = (operands: AttentionArguments, { query, scores, rows, scratch }: QueryBlock): void => {
-    const { k, keys, width } = operands;
-    const sizes = { m: rows, n: keys, k: width };
-    matmul({ a: query, b: k, c: scores, ...sizes, transposeB: true, scratch, ...strides(operands) });
+  const multiplyByKeys = (operands: AttentionArguments, block: QueryBlock): void => {
+    const { q, k, width } = operands;
+    const { rowStrideQ, rowStrideK } = stridesOf(operands);
+    for (const run of block.runs) {
+      matmul({
+        a: rowAt(q, block.first, rowStrideQ),
+        b: rowAt(k, run.first, rowStrideK),
+        c: rowAt(block.scores, run.column, 1),
+        m: block.rows,
+        n: run.count,
+        k: width,
+        transposeB: true,
+        scratch: block.scratch,
+        rowStrideA: rowStrideQ,
+        rowStrideB: rowStrideK,
+        rowStrideC: block.columns,
+      });
+    }
+  };
+  /** out[queries of the block, width] = weights·values, with the rows of `values` that the block's runs name. */
+  const sumOverKeys = (
+    { runs, columns, rows, scratch }: QueryBlock,
+    weights: number,
+    [values, rowStrideB]: Rows,
+    [out, rowStrideC]: Rows,
+    width: number,
+  ): void => {
+    for (const [i, run] of runs.entries()) {
+      matmul({
+        a: rowAt(weights, run.column, 1),
+        b: rowAt(values, run.first, rowStrideB),
+        c: out,
+        m: rows,
+        n: width,
+        k: run.count,
+        accumulate: i > 0,
+        scratch,
+        rowStrideA: columns,
+        rowStrideB,
+        rowStrideC,
+      });
+    }
+  };
+  /** out[keys, width] += weightsᵀ·values, for the keys that the block's runs name. */
+  const addOverQueries = (
+    { runs, columns, rows, scratch }: QueryBlock,
+    weights: number,
+    [values, rowStrideB]: Rows,
+    [out, rowStrideC]: Rows,
+    width: number,
+  ): void => {
+    for (const run of runs) {
+      matmul({
+        a: rowAt(weights, run.column, 1),
+        b: values,
+        c: rowAt(out, run.first, rowStrideC),
+        m: run.count,
+        n: width,
+        k: rows,
+        transposeA: true,
+        accumulate: true,
+        scratch,
+        rowStrideA: columns,
+        rowStrideB,
+        rowStrideC,
+      });
+    }
   };
   return {
     attentionScratchBytes,
 
     attention(operands) {
       checkAttention(host, operands);
-      const { v, y, lse, keys, width, scale, rowStrideK = width, rowStrideY = width } = operands;
+      const { v, y, lse, width, scale } = operands;
+      const { rowStrideK, rowStrideY } = stridesOf(operands);
       forEachQueryBlock(operands, (block) => {
-        const { rows, first, scores, scratch, maskBlock } = block;
+        const { rows, first, columns, scores, mask } = block;
         multiplyByKeys(operands, block);
-        softmax(scores, maskBlock, lse + first * F32_BYTES, rows, keys, scale);
-        const c = y + first * rowStrideY * F32_BYTES;
-        const layout = { rowStrideB: rowStrideK, rowStrideC: rowStrideY };
-        matmul({ a: scores, b: v, c, m: rows, n: width, k: keys, scratch, ...layout });
+        softmax(scores, mask, rowAt(lse, first, 1), rows, columns, scale);
+        sumOverKeys(block, scores, [v, rowStrideK], [rowAt(y, first, rowStrideY), rowStrideY], width);
       });
     },
 
     attentionBackward(operands) {
       checkAttention(host, operands);
-      const { k, v, y, dy, lse, dq, dk, dv, keys, width, scale } = operands;
-      const { rowStrideQ = width, rowStrideK = width, rowStrideY = width } = operands;
-      const ofY = rowStrideY * F32_BYTES;
+      const { q, k, v, y, dy, lse, dq, dk, dv, width, scale } = operands;
+      const { rowStrideQ, rowStrideK, rowStrideY } = stridesOf(operands);
       forEachQueryBlock(operands, (block) => {
-        const { rows, first, scores, gradient, scratch, query, maskBlock } = block;
-        const upstream = dy + first * ofY;
-        const shared = { scratch, accumulate: true, rowStrideC: rowStrideK };
+        const { rows, first, columns, scores, gradient, mask } = block;
+        const ofBlock = (matrix: number, stride: number): Rows => [rowAt(matrix, first, stride), stride];
         multiplyByKeys(operands, block);
-        probabilities(scores, maskBlock, lse + first * F32_BYTES, rows, keys, scale);
-        const transposedDy = { rowStrideB: rowStrideY };
-        matmul({
-          a: scores,
-          b: upstream,
-          c: dv,
-          m: keys,
-          n: width,
-          k: rows,
-          transposeA: true,
-          ...shared,
-          ...transposedDy,
-        });
-        const overWidth = { rowStrideA: rowStrideY, rowStrideB: rowStrideK };
-        matmul({ a: upstream, b: v, c: gradient, m: rows, n: keys, k: width, transposeB: true, scratch, ...overWidth });
-        scoreGradient(scores, gradient, y + first * ofY, upstream, ofY, rows, keys, width, scale);
-        const dqBlock = dq + first * rowStrideQ * F32_BYTES;
-        const overKeys = { rowStrideB: rowStrideK, rowStrideC: rowStrideQ };
-        matmul({ a: gradient, b: k, c: dqBlock, m: rows, n: width, k: keys, scratch, ...overKeys });
-        const transposedQ = { rowStrideB: rowStrideQ };
-        matmul({
-          a: gradient,
-          b: query,
-          c: dk,
-          m: keys,
-          n: width,
-          k: rows,
-          transposeA: true,
-          ...shared,
-          ...transposedQ,
-        });
+        probabilities(scores, mask, rowAt(lse, first, 1), rows, columns, scale);
+        addOverQueries(block, scores, ofBlock(dy, rowStrideY), [dv, rowStrideK], width);
+        // dP = dy·vᵀ is a product with keys like that of q and k.
+        const upstream = { ...operands, q: dy, k: v, rowStrideQ: rowStrideY };
+        multiplyByKeys(upstream, { ...block, scores: gradient });
+        const yBlock = rowAt(y, first, rowStrideY);
+        const dyBlock = rowAt(dy, first, rowStrideY);
+        scoreGradient(scores, gradient, yBlock, dyBlock, rowStrideY * F32_BYTES, rows, columns, width, scale);
+        sumOverKeys(block, gradient, [k, rowStrideK], ofBlock(dq, rowStrideQ), width);
+        addOverQueries(block, gradient, ofBlock(q, rowStrideQ), [dk, rowStrideK], width);
       });
     },
   };
 }
 
-/** Strides of the product q k^T. */
-function strides({ width, rowStrideQ = width, rowStrideK = width }: AttentionArguments): Partial<MatmulArguments> {
-  return { rowStrideA: rowStrideQ, rowStrideB: rowStrideK };
+/** Byte offset of the first row of a matrix, and the elements between its rows. */
+type Rows = readonly [first: number, stride: number];
+
+const rowAt = (matrix: number, row: number, stride: number): number => matrix + row * stride * F32_BYTES;
+
+function stridesOf({
+  width,
+  rowStrideQ = width,
+  rowStrideK = width,
+  rowStrideY = width,
+}: AttentionArguments): Required<Pick<AttentionArguments, 'rowStrideQ' | 'rowStrideK' | 'rowStrideY'>> {
+  return { rowStrideQ, rowStrideK, rowStrideY };
+}
+
+/** A run of keys, and its first column in the scores of its block. */
+interface ScoreRun extends KeyRun {
+  readonly column: number;
 }
 
 interface QueryBlock {
   readonly rows: number;
   /** Index of the first query. */
   readonly first: number;
+  /** At least one; a block that sees nothing has one of no keys, so that its results are still set to 0. */
+  readonly runs: readonly ScoreRun[];
+  /** Keys of all runs. */
+  readonly columns: number;
   readonly scores: number;
   /** A second score block. */
   readonly gradient: number;
   readonly scratch: number;
-  /** Offset of the first query's row of q. */
-  readonly query: number;
-  readonly maskBlock: number | undefined;
+  readonly mask: number | undefined;
+}
+
+function scoreRuns(runs: readonly KeyRun[]): { readonly runs: readonly ScoreRun[]; readonly columns: number } {
+  let columns = 0;
+  const placed = (runs.length === 0 ? [{ first: 0, count: 0 }] : runs).map((run) => {
+    const column = columns;
+    columns += run.count;
+    return { ...run, column };
+  });
+  return { runs: placed, columns };
 }
 
 function forEachQueryBlock(operands: AttentionArguments, body: (block: QueryBlock) => void): void {
-  const { q, queries, keys, width, mask, scratch: scores, rowStrideQ = width } = operands;
+  const { queries, keys, scratch: scores } = operands;
   const gradient = scores + scoreBytes(queries, keys);
   const scratch = gradient + scoreBytes(queries, keys);
-  for (let first = 0; first < queries; first += QUERY_BLOCK) {
+  let maskAt = operands.mask ?? 0;
+  for (const [i, { runs: chosen, masked }] of blocksOf(operands).entries()) {
+    const first = i * QUERY_BLOCK;
     const rows = Math.min(QUERY_BLOCK, queries - first);
-    const query = q + first * rowStrideQ * F32_BYTES;
-    const maskBlock = mask === undefined ? undefined : mask + first * keys;
-    body({ rows, first, scores, gradient, scratch, query, maskBlock });
+    const { runs, columns } = scoreRuns(chosen);
+    const mask = masked ? maskAt : undefined;
+    if (masked) maskAt += rows * columns;
+    body({ rows, first, runs, columns, scores, gradient, scratch, mask });
   }
+}
+
+/** What each block looks at. */
+function blocksOf({ queries, keys, mask, visible }: AttentionArguments): readonly VisibleKeys[] {
+  const everything = { runs: [{ first: 0, count: keys }], masked: mask !== undefined };
+  return visible ?? Array.from({ length: Math.ceil(queries / QUERY_BLOCK) }, () => everything);
 }
 
 /** Ranges that the matrix products do not check themselves. */
 function checkAttention(host: KernelHost, operands: AttentionArguments | AttentionBackwardArguments): void {
-  const { lse, queries, keys, width, mask, scratch, y, rowStrideY = width } = operands;
+  const { lse, queries, keys, width, scratch, y } = operands;
   host.checkSize('attention queries', queries);
   host.checkSize('attention keys', keys);
   host.checkSize('attention width', width);
   host.checkRange('attention lse', lse, queries);
   host.checkRange('attention scratch', scratch, attentionScratchBytes(queries, keys, width), 1);
-  if (mask !== undefined) host.checkRange('attention mask', mask, queries * keys, 1);
-  const count = queries === 0 ? 0 : (queries - 1) * rowStrideY + width;
+  checkVisible(host, operands);
+  const count = queries === 0 ? 0 : (queries - 1) * stridesOf(operands).rowStrideY + width;
   host.checkRange('attention y', y, count);
   if ('dy' in operands) host.checkRange('attention dy', operands.dy, count);
+}
+
+/** Runs lie inside the keys and follow each other; the mask holds the bytes of every masked block. */
+function checkVisible(host: KernelHost, operands: AttentionArguments): void {
+  const { queries, keys, mask } = operands;
+  const blocks = blocksOf(operands);
+  const count = Math.ceil(queries / QUERY_BLOCK);
+  if (blocks.length !== count)
+    throw new RangeError(`attention visible: ${blocks.length} blocks for ${queries} queries; give ${count}`);
+  let bytes = 0;
+  for (const [i, { runs, masked }] of blocks.entries()) {
+    let end = 0;
+    let columns = 0;
+    for (const run of runs) {
+      if (!(run.first >= end && run.count >= 0 && run.first + run.count <= keys))
+        throw new RangeError(
+          `attention visible: block ${i} has ${run.count} keys from ${run.first} on; runs must rise and end by ${keys}`,
+        );
+      end = run.first + run.count;
+      columns += run.count;
+    }
+    if (masked) bytes += Math.min(QUERY_BLOCK, queries - i * QUERY_BLOCK) * columns;
+  }
+  if (mask !== undefined) host.checkRange('attention mask', mask, bytes, 1);
+  else if (bytes > 0) throw new RangeError(`attention visible: blocks with a mask need its ${bytes} bytes; give mask`);
 }

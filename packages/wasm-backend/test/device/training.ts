@@ -18,6 +18,8 @@ export interface TrainingState {
   readonly lossSum: t.Tensor;
 }
 
+const adamW = t.adamW<Parameters>();
+
 interface Batch {
   readonly x: t.Tensor;
   readonly labels: t.Tensor;
@@ -34,7 +36,7 @@ export function startTraining(): TrainingState {
     norm: parameter([width], 3),
     head: parameter([classes, width], 4),
   };
-  return { parameters, optimizer: t.adamwInit(parameters), lossSum: t.tensor(0) };
+  return { parameters, optimizer: adamW.init(parameters), lossSum: t.tensor(0) };
 }
 
 export function makeBatch(step: number): Batch {
@@ -61,13 +63,13 @@ function loss({ input, gate, norm, head }: Parameters, { x, labels, seed }: Batc
   );
 }
 
-export type TrainingStep = (state: TrainingState, batch: Batch, rates: t.Tensor) => Promise<TrainingState>;
+export type TrainingStep = (state: TrainingState, batch: Batch, rates: t.Hyperparameters) => Promise<TrainingState>;
 
 export function trainingStep(device: t.Device): TrainingStep {
-  const step = (state: TrainingState, given: Batch, rates: t.Tensor): TrainingState => {
+  const step = (state: TrainingState, given: Batch, rates: t.Hyperparameters): TrainingState => {
     const [value, gradients] = t.valueAndGrad(loss)(state.parameters, given);
     const clipped = t.clipByGlobalNorm(gradients, 1);
-    const { parameters, state: optimizer } = t.adamwUpdate(state.parameters, clipped.gradients, state.optimizer, rates);
+    const { parameters, state: optimizer } = adamW.update(state.parameters, clipped.gradients, state.optimizer, rates);
     return { parameters, optimizer, lossSum: t.add(state.lossSum, value) };
   };
   return t.compile(step, { device, donate: [0, 1, 2], name: 'the training step' });
@@ -82,7 +84,7 @@ export async function train(
   const step = trainingStep(device);
   let state = startTraining();
   for (let i = 0; i < steps; i++) {
-    state = await step(state, makeBatch(i), t.adamwRates(i + 1, 1e-2));
+    state = await step(state, makeBatch(i), adamW.hyperparameters(i + 1, 1e-2));
     onStep(i);
   }
   return t.flatten(state);

@@ -1,5 +1,16 @@
-/** Attention, head by head; masks become bytes once per batch entry and run. */
-import { type AttentionAttributes, hostView, sizeOf } from '@mindseye/tensor-core';
+/**
+ * Attention, head by head. A mask becomes a tile map once per run, and bytes once per batch entry and run, for the blocks
+ * of queries that see some but not all of the keys they look at.
+ */
+import {
+  type AttentionAttributes,
+  type HostTensor,
+  type MaskExpression,
+  type MaskTileMap,
+  hostView,
+  maskTileMap,
+} from '@mindseye/tensor-core';
+import type { VisibleKeys } from '../../kernels/attention.js';
 import {
   type BackwardAttributes,
   type KernelCall,
@@ -8,15 +19,17 @@ import {
   type KernelRows,
   clear,
 } from '../kernel-row.js';
-import { type MaskRow, maskBytes } from '../mask-bytes.js';
+import { maskBytes } from '../mask-bytes.js';
+import { attentionTiles, visibleKeys } from '../visible-keys.js';
 
 interface Heads {
   readonly queries: number;
   readonly keys: number;
   readonly width: number;
   readonly scale: number;
-  /** Byte offset of the mask of the entry, if there is one. */
+  /** Byte offset of the mask bytes of the entry, if there is a mask. */
   readonly mask?: number;
+  readonly visible?: readonly VisibleKeys[];
   readonly scratch: number;
 }
 
@@ -37,39 +50,58 @@ function forEachHead(
   const working = kernels.attentionScratchBytes(queries, keys, width);
   const maskAt = Math.ceil(working / 64) * 64;
   const base = scratch(maskAt + (mask ? queries * keys : 0));
-  const sizes = { queries, keys, width, scale, scratch: base, ...(mask && { mask: base + maskAt }) };
+  const shared = { queries, keys, width, scale, scratch: base };
+  const masks = mask && masksOf(call, operands, mask, { batch, queries, keys });
   for (let b = 0; b < batch; b++) {
-    if (mask) new Uint8Array(kernels.memory.buffer).set(bytesOf(call, operands, mask, b, queries, keys), base + maskAt);
+    const seen = masks?.(b);
+    if (seen) new Uint8Array(kernels.memory.buffer).set(seen.bytes, base + maskAt);
+    const heads = { ...shared, ...(seen && { mask: base + maskAt, visible: seen.visible }) };
     for (let head = 0; head < queryHeads; head++) {
       const keyHead = b * keyHeads + Math.floor(head / (queryHeads / keyHeads));
       const queryHead = b * queryHeads + head;
-      visit(sizes, 4 * queryHead * queries * width, 4 * keyHead * keys * width, 4 * queryHead * queries);
+      visit(heads, 4 * queryHead * queries * width, 4 * keyHead * keys * width, 4 * queryHead * queries);
     }
   }
 }
 
-function bytesOf(
+/** What the kernel is told about one batch entry. */
+interface EntryMask {
+  readonly visible: readonly VisibleKeys[];
+  readonly bytes: Uint8Array;
+}
+
+/** The mask of each batch entry; entries that share all operands share it, and so do the steps of a run. */
+function masksOf(
   { kernels, memo }: KernelCall<unknown>,
   operands: readonly KernelOperand[],
-  mask: NonNullable<AttentionAttributes['mask']>,
-  batch: number,
-  queries: number,
-  keys: number,
-): Uint8Array {
-  const shared = operands.every(({ shape }) => shape[0] === 1);
-  const key = `${JSON.stringify(mask)}|${operands.map(({ value }) => value).join()}|${shared ? 0 : batch}|${queries}|${keys}`;
-  const known = memo.get(key);
-  if (known) return known;
-  const row: MaskRow = (operand) => {
-    const spec = operands[operand]!;
-    const data = hostView(kernels.memory.buffer, spec.pointer, spec);
-    if (spec.shape[0] === 1) return data;
-    const length = sizeOf(spec.shape.slice(1));
-    return data.subarray(batch * length, (batch + 1) * length);
+  mask: MaskExpression,
+  { batch, queries, keys }: { readonly batch: number; readonly queries: number; readonly keys: number },
+): (entry: number) => EntryMask {
+  const remember = (key: string, make: () => Uint8Array): Uint8Array => {
+    const known = memo.get(key) ?? make();
+    memo.set(key, known);
+    return known;
   };
-  const bytes = maskBytes(mask, row, queries, keys);
-  memo.set(key, bytes);
-  return bytes;
+  const name = `${JSON.stringify(mask)}|${operands.map(({ value }) => value).join()}|${batch}|${queries}|${keys}`;
+  const entries = operands.every(({ shape }) => shape[0] === 1) ? 1 : batch;
+  const hosts = (): HostTensor[] =>
+    operands.map(({ shape, dtype, pointer }) => {
+      return { shape, dtype, data: hostView(kernels.memory.buffer, pointer, { shape, dtype }) };
+    });
+  const { tileQueries, tileKeys } = attentionTiles;
+  const map: MaskTileMap = {
+    shape: [entries, Math.ceil(queries / tileQueries), Math.ceil(keys / tileKeys)],
+    data: remember(
+      `tiles|${name}`,
+      () => maskTileMap(mask, hosts(), { batch: entries, queries, keys, tileQueries, tileKeys }).data,
+    ),
+  };
+  return (b) => {
+    const entry = entries === 1 ? 0 : b;
+    const visible = visibleKeys(map, entry, keys);
+    const bytes = remember(`bytes|${name}|${entry}`, () => maskBytes(mask, hosts(), entry, { queries, keys }, visible));
+    return { visible, bytes };
+  };
 }
 
 const attention: KernelRow<AttentionAttributes> = {
