@@ -3,7 +3,7 @@ export type { DType, HostArray } from './dtype.js';
 export { byteSizeOf, hostView, isFloat } from './dtype.js';
 export { GradientError, ShapeError, TensorStateError } from './errors.js';
 export { type Shape, broadcastStrides, formatShape, sameShape, sizeOf, stridesOf } from './shape.js';
-export { type GraphNode, Tensor, type TensorLike, type TensorSpec, tensor } from './tensor.js';
+export { type GraphNode, Tensor, type TensorLike, type TensorSpec, placeholder, tensor } from './tensor.js';
 export type { HostTensor, Op, ReferenceCall, VjpCall } from './op.js';
 export { apply, applyOne, full } from './op.js';
 export {

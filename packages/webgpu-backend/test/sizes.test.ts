@@ -71,6 +71,25 @@ const masks: Readonly<Record<string, (queries: number, keys: number) => t.Mask |
   causal: () => t.mask.causal(),
   'causal with offset': (queries, keys) => t.mask.causal(t.tensor(Int32Array.of(keys - queries))),
   'segments of both': (queries, keys) => t.mask.segments(indices([2, queries], 3, 7), indices([2, keys], 3, 8)),
+  'window after cached keys': (queries, keys) => {
+    const offset = t.tensor(Int32Array.of(keys - queries, 3));
+    return t.mask.and(t.mask.causal(offset), t.mask.window(9, offset));
+  },
+  'roles outside the table': (queries, keys) =>
+    t.mask.roles(
+      t.sub(indices([2, queries], 6, 3), t.tensor(Int32Array.of(2))),
+      [
+        [true, false],
+        [true, true],
+      ],
+      t.sub(indices([1, keys], 6, 4), t.tensor(Int32Array.of(2))),
+    ),
+  'a table of more words than one': (queries, keys) =>
+    t.mask.roles(
+      indices([1, queries], 9, 3),
+      Array.from({ length: 9 }, (_, row) => Array.from({ length: 7 }, (_unused, column) => (row * 7 + column) % 3 > 0)),
+      indices([2, keys], 7, 4),
+    ),
   'window, not prefix': () => t.mask.and(t.mask.window(9), t.mask.not(t.mask.prefix(indices([2], 20, 9)))),
   'roles or dense': (queries, keys) =>
     t.mask.or(

@@ -23,7 +23,7 @@ export function entropy(logits: Tensor): Tensor {
   const shift = select(equal(largest, -Infinity), 0, largest);
   const s = sub(logits, shift);
   const impossible = equal(s, -Infinity);
-  const weights = select(impossible, 0, exp(s));
+  const weights = exp(s);
   const total = sum(weights, -1);
   const safe = select(equal(total, 0), 1, total);
   const products = mul(weights, select(impossible, 0, s));

@@ -25,7 +25,7 @@ function axisTaps(index: number, length: number, side: number): readonly [AxisTa
   const part = Math.fround(at - below);
   return [
     { row: below, weight: Math.fround(1 - part) },
-    { row: Math.min(below + 1, side - 1), weight: part },
+    { row: Math.min(below + 1, side - 1), weight: Math.fround(1 - Math.fround(1 - part)) },
   ];
 }
 
@@ -36,14 +36,23 @@ export interface InterpolationTaps {
   readonly weights: Tensor;
 }
 
-/** Taps for a grid of height × width places, row by row, into a table [side · side, …]. */
-export function bilinearTaps(height: number, width: number, side: number): InterpolationTaps {
+/**
+ * Taps for a grid of height × width places into a table [side · side, …].
+ *
+ * @param merge places come in blocks of merge × merge, block by block and row by row inside; 1 (the default) is row by row.
+ * @throws RangeError when the grid does not divide into such blocks.
+ */
+export function bilinearTaps(height: number, width: number, side: number, merge = 1): InterpolationTaps {
+  if (height % merge !== 0 || width % merge !== 0)
+    throw new RangeError(`bilinearTaps: a grid of ${height} by ${width} does not divide into blocks of ${merge}`);
   const count = height * width;
   const indices = new Int32Array(4 * count);
   const weights = new Float32Array(4 * count);
   for (let place = 0; place < count; place++) {
-    const vertical = axisTaps(Math.floor(place / width), height, side);
-    const horizontal = axisTaps(place % width, width, side);
+    const [block, inside] = [Math.floor(place / (merge * merge)), place % (merge * merge)];
+    const [row, column] = [Math.floor((block * merge) / width), block % (width / merge)];
+    const vertical = axisTaps(row * merge + Math.floor(inside / merge), height, side);
+    const horizontal = axisTaps(column * merge + (inside % merge), width, side);
     for (let tap = 0; tap < 4; tap++) {
       const [v, h] = [vertical[tap >> 1]!, horizontal[tap & 1]!];
       indices[tap * count + place] = v.row * side + h.row;

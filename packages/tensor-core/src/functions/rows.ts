@@ -40,7 +40,7 @@ export function indexAdd(x: Tensor, indices: Tensor, rows: Tensor): Tensor {
   return add(x, scatterAdd(rows, indices, x.shape[0]!));
 }
 
-/** x with row indices[i] replaced by rows[i] (torch.Tensor.index_copy). f32; the indices must differ: repeated ones add up. */
+/** x with row indices[i] replaced by rows[i] (torch.Tensor.index_copy). The indices must differ: rows of repeated ones add up. */
 export function indexCopy(x: Tensor, indices: Tensor, rows: Tensor): Tensor {
   checkRows('indexCopy', x, indices, rows);
   const count = scatterAdd(full(indices.shape, 1, 'i32'), indices, x.shape[0]!);
@@ -62,10 +62,13 @@ export function maskedScatter(x: Tensor, mask: Tensor, source: Tensor): Tensor {
   if (!fits || x.rank === 0)
     throw misfit('maskedScatter', { x, mask, source }, 'mask is bool [n], source has rows like those of x [n, ...row]');
   if (x.shape[0] === 0) return x;
-  const place = sub(cumulativeSum(cast(mask, 'i32')), 1);
-  // Without rows to take, a place outside the table stays an error only where one is wanted.
-  const table = source.shape[0] === 0 ? full([1, ...x.shape.slice(1)], 0, x.dtype) : source;
-  return select(perRow(mask, x), gather(table, maximum(place, 0)), x);
+  const count = cumulativeSum(cast(mask, 'i32'));
+  // A table without rows has no row 0 to read where nothing is wanted.
+  const taken =
+    source.shape[0] === 0
+      ? gather(full([1, ...x.shape.slice(1)], 0, x.dtype), select(mask, count, 0))
+      : gather(source, maximum(sub(count, 1), 0));
+  return select(perRow(mask, x), taken, x);
 }
 
 /** The inverse of a permutation of 0 … n − 1 given as i32 [n] (argsort of a permutation). */

@@ -74,9 +74,9 @@ function phraseOf(node: ExpressionNode, phrases: readonly Phrase[], constants: r
   const inputs = node.inputs.map((input) => phrases[input]!);
   const operator = infix[node.op];
   if (operator) {
-    const [left, right] = inputs as readonly [Phrase, Phrase];
     const { sign, precedence } = operator;
-    return { text: `${bracketed(left, precedence)} ${sign} ${bracketed(right, precedence + 1)}`, precedence };
+    const [left, right] = [bracketed(inputs[0]!, precedence), bracketed(inputs[1]!, precedence + 1)];
+    return { text: `${left} ${sign} ${right}`, precedence };
   }
   if (node.op === 'neg') return { text: `-${bracketed(inputs[0]!, 5)}`, precedence: 5 };
   const extra = Object.values(node.attributes as Record<string, unknown>).map(String);

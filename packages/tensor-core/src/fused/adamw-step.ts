@@ -54,9 +54,11 @@ export const adamwStepOp: Op<AdamWAttributes> = {
     const rate = (i: number): Tensor => reshape(slice(rates!, 0, i, i + 1), []);
     const m = add(mul(first!, beta1), mul(gradient!, 1 - beta1));
     const v = add(mul(second!, beta2), mul(mul(gradient!, gradient!), 1 - beta2));
-    const decayed = mul(parameter!, sub(1, mul(rate(0), weightDecay)));
     const denominator = add(sqrt(div(v, rate(2))), epsilon);
-    return [sub(decayed, mul(rate(0), div(div(m, rate(1)), denominator))), m, v];
+    const step = div(div(m, rate(1)), denominator);
+    // The factor 1 − lr·λ, rounded, would shrink the parameter a little too much or too little in every step alike.
+    const direction = weightDecay === 0 ? step : add(mul(parameter!, weightDecay), step);
+    return [sub(parameter!, mul(rate(0), direction)), m, v];
   },
   reference({
     inputs: [parameter, gradient, first, second, rates],

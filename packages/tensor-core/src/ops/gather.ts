@@ -4,6 +4,7 @@ import { formatShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { cast } from './cast.js';
 import { greaterEqual } from './compare.js';
+import { concat } from './concat.js';
 import type { NoAttributes } from './elementwise.js';
 import { maximum } from './maximum.js';
 import { minimum } from './minimum.js';
@@ -38,7 +39,7 @@ export const gatherOp: Op<NoAttributes> = {
   },
   vjp: ({ inputs: [table, indices], cotangents: [dy] }) => {
     // Half-precision rows are added in f32 and rounded once.
-    const added = scatterAdd(dy!.dtype === 'f32' ? dy! : cast(dy!, 'f32'), indices!, table!.shape[0]!);
+    const added = scatterAdd(cast(dy!, 'f32'), indices!, table!.shape[0]!);
     return [cast(added, table!.dtype), undefined];
   },
   guard: {
@@ -47,7 +48,11 @@ export const gatherOp: Op<NoAttributes> = {
       for (const index of indices!) checkedRow(index, table!.shape[0]!, 'gather');
     },
   },
-  splitRows([table, indices], _attributes, _input, boundaries) {
+  splitRows([table, indices], _attributes, input, boundaries) {
+    if (input === 1) {
+      const parts = boundaries.slice(1).map((to, i) => gather(table!, slice(indices!, 0, boundaries[i]!, to)));
+      return [concat(parts, 0)];
+    }
     const rowAxes = table!.shape.slice(1).map(() => 1);
     const perRow = (condition: Tensor): Tensor => reshape(condition, [...indices!.shape, ...rowAxes]);
     const ranges = boundaries.slice(1).flatMap((to, i) => (to > boundaries[i]! ? [[boundaries[i]!, to] as const] : []));

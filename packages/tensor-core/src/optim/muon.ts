@@ -74,13 +74,13 @@ export function muon<Parameters>({
     },
     update({ parameter, gradient, moments: { momentumBuffer }, rates }) {
       const [m, n] = parameter.shape as [number, number];
-      const learningRate = rateAt(rates, 0);
       const share = mul(gradient, 1 - momentum);
       const buffer = add(mul(momentumBuffer, momentum), share);
       const direction = orthogonalize(nesterov ? add(share, mul(buffer, momentum)) : buffer, iteration);
-      const decayed = mul(parameter, sub(1, mul(learningRate, weightDecay)));
-      const adjusted = mul(learningRate, adjustments[adjustLearningRate](m, n));
-      return [sub(decayed, mul(direction, adjusted)), { momentumBuffer: buffer }];
+      const adjusted = mul(direction, adjustments[adjustLearningRate](m, n));
+      // As in AdamW: a rounded factor 1 − lr·λ would err the same way in every step.
+      const step = weightDecay === 0 ? adjusted : add(mul(parameter, weightDecay), adjusted);
+      return [sub(parameter, mul(step, rateAt(rates, 0))), { momentumBuffer: buffer }];
     },
   });
 }

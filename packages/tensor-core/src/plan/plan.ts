@@ -19,7 +19,7 @@ import { type Donation, pairDonations } from './donate.js';
 import { type LoweredProgram, type Shard, lowerGraph } from './lower.js';
 import { type Place, placeValues } from './places.js';
 import { type Program } from './program.js';
-import { recognise } from './recognise.js';
+import { recognise } from './recognise/recognise.js';
 import { schedule } from './schedule.js';
 import { type Storage, byteLengthOf, lifetimesOf, storageOf } from './storage.js';
 

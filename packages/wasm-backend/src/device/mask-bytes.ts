@@ -13,7 +13,7 @@ import {
   maskProgram,
   readMaskNumber,
 } from '@mindseye/tensor-core';
-import { QUERY_BLOCK, type VisibleKeys } from '../kernels/attention.js';
+import { QUERY_BLOCK, type VisibleKeys } from '../kernels/attention-blocks.js';
 
 export interface MaskSizes {
   readonly queries: number;

@@ -2,14 +2,17 @@
  * From a tile map to what the attention kernel is told: the runs of keys that each block of queries looks at, and whether
  * it needs mask bytes there. Tiles that nobody sees fall out of the runs; a block of full tiles needs no bytes.
  */
-import { type MaskTileMap, maskTile } from '@mindseye/tensor-core';
-import { type KeyRun, QUERY_BLOCK, type VisibleKeys } from '../kernels/attention.js';
+import { type MaskTileMap, type TileMapSizes, maskTile } from '@mindseye/tensor-core';
+import { type KeyRun, QUERY_BLOCK, type VisibleKeys } from '../kernels/attention-blocks.js';
 
 /** Keys per tile: as many as make a product with a block of queries worth its own packing. */
 const KEY_TILE = 64;
 
 /** The tiles that `visibleKeys` reads. */
-export const attentionTiles = { tileQueries: QUERY_BLOCK, tileKeys: KEY_TILE } as const;
+export const attentionTiles: Pick<TileMapSizes, 'tileQueries' | 'tileKeys'> = {
+  tileQueries: QUERY_BLOCK,
+  tileKeys: KEY_TILE,
+};
 
 /** What each block of queries of batch entry `entry` looks at; `map` has tiles of `attentionTiles`. */
 export function visibleKeys({ shape, data }: MaskTileMap, entry: number, keys: number): VisibleKeys[] {

@@ -15,28 +15,19 @@
  * Queries are taken in blocks, and only [block, keys of its runs] scores exist at a time, run beside run. Neither blocks
  * nor runs change a product: matmul carries its sums on in the order of queries and of keys.
  */
+import {
+  type QueryBlock,
+  type VisibleKeys,
+  QUERY_BLOCK,
+  checkVisible,
+  forEachQueryBlock,
+  scoreBytes,
+} from './attention-blocks.js';
 import { bindAttentionRows } from './attention-rows.js';
 import { F32_BYTES } from './host.js';
 import type { KernelHost } from './host.js';
 import { matmulScratchBytes } from './matmul/blocking.js';
 import type { MatmulKernels } from './matmul/matmul.js';
-
-/** Queries per block: a multiple of the register tiles' rows that keeps two score blocks of 500 keys in L2. */
-export const QUERY_BLOCK = 120;
-
-/** Keys that follow each other. */
-export interface KeyRun {
-  readonly first: number;
-  readonly count: number;
-}
-
-/** What one block of queries looks at. */
-export interface VisibleKeys {
-  /** In rising order, without overlap. */
-  readonly runs: readonly KeyRun[];
-  /** False when every query of the block sees every key of the runs. */
-  readonly masked: boolean;
-}
 
 /** Offsets in bytes, sizes and strides in elements. */
 export interface AttentionArguments {
@@ -90,10 +81,6 @@ export interface AttentionKernels {
 /** Scratch: two score blocks, then the scratch of the largest product. */
 function attentionScratchBytes(queries: number, keys: number, width: number): number {
   return scoreBytes(queries, keys) * 2 + productScratchBytes(queries, keys, width);
-}
-
-function scoreBytes(queries: number, keys: number): number {
-  return Math.min(queries, QUERY_BLOCK) * keys * F32_BYTES;
 }
 
 function productScratchBytes(queries: number, keys: number, width: number): number {
@@ -230,57 +217,6 @@ function stridesOf({
   return { rowStrideQ, rowStrideK, rowStrideY };
 }
 
-/** A run of keys, and its first column in the scores of its block. */
-interface ScoreRun extends KeyRun {
-  readonly column: number;
-}
-
-interface QueryBlock {
-  readonly rows: number;
-  /** Index of the first query. */
-  readonly first: number;
-  /** At least one; a block that sees nothing has one of no keys, so that its results are still set to 0. */
-  readonly runs: readonly ScoreRun[];
-  /** Keys of all runs. */
-  readonly columns: number;
-  readonly scores: number;
-  /** A second score block. */
-  readonly gradient: number;
-  readonly scratch: number;
-  readonly mask: number | undefined;
-}
-
-function scoreRuns(runs: readonly KeyRun[]): { readonly runs: readonly ScoreRun[]; readonly columns: number } {
-  let columns = 0;
-  const placed = (runs.length === 0 ? [{ first: 0, count: 0 }] : runs).map((run) => {
-    const column = columns;
-    columns += run.count;
-    return { ...run, column };
-  });
-  return { runs: placed, columns };
-}
-
-function forEachQueryBlock(operands: AttentionArguments, body: (block: QueryBlock) => void): void {
-  const { queries, keys, scratch: scores } = operands;
-  const gradient = scores + scoreBytes(queries, keys);
-  const scratch = gradient + scoreBytes(queries, keys);
-  let maskAt = operands.mask ?? 0;
-  for (const [i, { runs: chosen, masked }] of blocksOf(operands).entries()) {
-    const first = i * QUERY_BLOCK;
-    const rows = Math.min(QUERY_BLOCK, queries - first);
-    const { runs, columns } = scoreRuns(chosen);
-    const mask = masked ? maskAt : undefined;
-    if (masked) maskAt += rows * columns;
-    body({ rows, first, runs, columns, scores, gradient, scratch, mask });
-  }
-}
-
-/** What each block looks at. */
-function blocksOf({ queries, keys, mask, visible }: AttentionArguments): readonly VisibleKeys[] {
-  const everything = { runs: [{ first: 0, count: keys }], masked: mask !== undefined };
-  return visible ?? Array.from({ length: Math.ceil(queries / QUERY_BLOCK) }, () => everything);
-}
-
 /** Ranges that the matrix products do not check themselves. */
 function checkAttention(host: KernelHost, operands: AttentionArguments | AttentionBackwardArguments): void {
   const { lse, queries, keys, width, scratch, y } = operands;
@@ -293,29 +229,4 @@ function checkAttention(host: KernelHost, operands: AttentionArguments | Attenti
   const count = queries === 0 ? 0 : (queries - 1) * stridesOf(operands).rowStrideY + width;
   host.checkRange('attention y', y, count);
   if ('dy' in operands) host.checkRange('attention dy', operands.dy, count);
-}
-
-/** Runs lie inside the keys and follow each other; the mask holds the bytes of every masked block. */
-function checkVisible(host: KernelHost, operands: AttentionArguments): void {
-  const { queries, keys, mask } = operands;
-  const blocks = blocksOf(operands);
-  const count = Math.ceil(queries / QUERY_BLOCK);
-  if (blocks.length !== count)
-    throw new RangeError(`attention visible: ${blocks.length} blocks for ${queries} queries; give ${count}`);
-  let bytes = 0;
-  for (const [i, { runs, masked }] of blocks.entries()) {
-    let end = 0;
-    let columns = 0;
-    for (const run of runs) {
-      if (!(run.first >= end && run.count >= 0 && run.first + run.count <= keys))
-        throw new RangeError(
-          `attention visible: block ${i} has ${run.count} keys from ${run.first} on; runs must rise and end by ${keys}`,
-        );
-      end = run.first + run.count;
-      columns += run.count;
-    }
-    if (masked) bytes += Math.min(QUERY_BLOCK, queries - i * QUERY_BLOCK) * columns;
-  }
-  if (mask !== undefined) host.checkRange('attention mask', mask, bytes, 1);
-  else if (bytes > 0) throw new RangeError(`attention visible: blocks with a mask need its ${bytes} bytes; give mask`);
 }

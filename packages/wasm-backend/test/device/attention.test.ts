@@ -114,11 +114,55 @@ describe.each(TIERS)('%s', (tier) => {
     for (const value of values) expect((await value.data()).every((element: number) => element === 0)).toBe(true);
   });
 
-  test('a role outside the table is an error that names it', async () => {
-    const [q, k, v] = square(1, 2);
-    const mask = t.mask.roles(i32([0, 3], [1, 2]), [[true]], i32([0, 0], [1, 2]));
-    await expect(t.attention(q, k, v, { mask }).data(device)).rejects.toThrow(
-      'no cell for query role 3 and key role 0',
+  test('a role outside the table sees nothing and is seen by nothing', () =>
+    expectAgreement(() => {
+      const [q, k, v] = square(1, 4);
+      const mask = t.mask.roles(i32([0, 3, -1, 0], [1, 4]), [[true]], i32([0, 0, 1, -7], [1, 4]));
+      return [t.attention(q, k, v, { mask })];
+    }));
+
+  // Several blocks of queries and several tiles of keys, so that tiles are skipped, taken whole and masked.
+  const length = 300;
+  const blocks = (size: number): t.Tensor =>
+    i32(
+      Array.from({ length }, (_, at) => Math.floor(at / size)),
+      [1, length],
     );
-  });
+  const holed = (): t.Tensor =>
+    i32(
+      Array.from({ length }, (_, at) => (at < 70 ? 0 : at < 210 ? 1 : 2)),
+      [1, length],
+    );
+  const structured: Readonly<Record<string, () => t.Mask>> = {
+    causal: () => t.mask.causal(),
+    'causal after cached keys': () => t.mask.causal(i32([-150], [1])),
+    'a sliding window': () => t.mask.and(t.mask.causal(), t.mask.window(40)),
+    'a sliding window of each entry': () => {
+      const offset = i32([-10, 130], [2]);
+      return t.mask.and(t.mask.causal(offset), t.mask.window(70, offset));
+    },
+    'packed samples': () => t.mask.and(t.mask.causal(), t.mask.segments(blocks(90))),
+    'whole blocks and nothing else': () => t.mask.segments(blocks(120)),
+    'prefixes of each entry': () => t.mask.prefix(i32([64, 200], [2])),
+    'a hole that late queries do not see': () =>
+      t.mask.and(
+        t.mask.causal(),
+        t.mask.roles(holed(), [
+          [true, true, true],
+          [true, true, true],
+          [true, false, true],
+        ]),
+      ),
+    'queries that see nothing for blocks on end': () => t.mask.not(t.mask.prefix(i32([300, 250], [2]))),
+  };
+  test.each(Object.keys(structured))('over many tiles: %s', (name) =>
+    expectAgreement(() => {
+      const gradients = t.grad((given: readonly t.Tensor[]) => {
+        const [q, k, v] = given as [t.Tensor, t.Tensor, t.Tensor];
+        return t.sum(t.mul(t.attention(q, k, v, { mask: structured[name]!() }), q));
+      });
+      const [q, k, v] = square(2, length);
+      return [t.attention(q, k, v, { mask: structured[name]!() }), ...gradients(square(2, length))];
+    }),
+  );
 });

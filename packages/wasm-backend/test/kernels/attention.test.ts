@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { QUERY_BLOCK } from '../../src/kernels/attention-blocks.js';
 import { arenaFor, SEED, size, TIERS, values, valueSeed, worstError } from './support.js';
 
 interface Case {
@@ -143,6 +144,95 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
 
   test.each([true, false])('more queries than one block, masked %s', (masked) => {
     check({ queries: 259, keys: 70, width: 16, padding: 0, masked, seed: 5 });
+  });
+
+  test('runs of keys give the bits of the same mask over all keys, and never look outside the runs', () => {
+    const [queries, keys, width] = [2 * QUERY_BLOCK + 10, 200, 8];
+    // Runs of whole vectors keep every partial sum in its lane, so even the bits agree.
+    const visible = [
+      { runs: [{ first: 0, count: 64 }], masked: false },
+      { runs: [], masked: false },
+      {
+        runs: [
+          { first: 16, count: 48 },
+          { first: 128, count: 72 },
+        ],
+        masked: true,
+      },
+    ];
+    const rowsOf = (block: number): number => Math.min(QUERY_BLOCK, queries - block * QUERY_BLOCK);
+    const isVisible = (block: number, key: number): boolean =>
+      visible[block]!.runs.some(({ first, count }) => key >= first && key < first + count);
+    const whole = new Uint8Array(queries * keys);
+    const packed: number[] = [];
+    const chance = values(9, queries * keys);
+    for (const [block, { masked }] of visible.entries()) {
+      for (let query = block * QUERY_BLOCK; query < block * QUERY_BLOCK + rowsOf(block); query++) {
+        for (let key = 0; key < keys; key++) {
+          if (!isVisible(block, key)) continue;
+          const allowed = !masked || chance[query * keys + key]! > 0 ? 1 : 0;
+          whole[query * keys + key] = allowed;
+          if (masked) packed.push(allowed);
+        }
+      }
+    }
+    arena.reset();
+    const [k, v] = [values(2, keys * width), values(3, keys * width)];
+    const shared = {
+      q: arena.f32(values(1, queries * width)),
+      dy: arena.f32(values(4, queries * width)),
+      queries,
+      keys,
+      width,
+      scale: 0.5,
+      scratch: arena.bytes(arena.kernels.attentionScratchBytes(queries, keys, width)),
+    };
+    const run = (chosen: object, kAt: number, vAt: number): number[][] => {
+      const y = arena.output(queries * width);
+      const lse = arena.output(queries);
+      const dq = arena.output(queries * width);
+      const [dk, dv] = [arena.f32(new Float32Array(keys * width)), arena.f32(new Float32Array(keys * width))];
+      const operands = { ...shared, ...chosen, k: kAt, v: vAt, y, lse };
+      arena.kernels.attention(operands);
+      arena.kernels.attentionBackward({ ...operands, dq, dk, dv });
+      arena.checkGuards();
+      const lengths = [
+        [y, queries * width],
+        [lse, queries],
+        [dq, queries * width],
+        [dk, keys * width],
+        [dv, keys * width],
+      ] as const;
+      return lengths.map(([at, count]) => [...arena.read(at, count)].map((x) => x + 0));
+    };
+    const expected = run({ mask: arena.u8(whole) }, arena.f32(k), arena.f32(v));
+    // Keys 64 to 127 are in no run: NaN there must not be met.
+    for (const data of [k, v]) data.fill(Number.NaN, 64 * width, 128 * width);
+    const actual = run({ mask: arena.u8(Uint8Array.from(packed)), visible }, arena.f32(k), arena.f32(v));
+    expect(actual).toEqual(expected);
+    expect(expected[1]!.slice(QUERY_BLOCK, 2 * QUERY_BLOCK).every((lse) => lse === Infinity)).toBe(true);
+  });
+
+  test.each([
+    ['too few blocks', [], /0 blocks for 2 queries; give 1/],
+    ['a run beyond the keys', [{ runs: [{ first: 1, count: 3 }], masked: false }], /runs must rise and end by 3/],
+    [
+      'runs that overlap',
+      [
+        {
+          runs: [
+            { first: 0, count: 2 },
+            { first: 1, count: 1 },
+          ],
+          masked: false,
+        },
+      ],
+      /runs must rise/,
+    ],
+    ['no bytes for a masked block', [{ runs: [{ first: 0, count: 3 }], masked: true }], /need its 6 bytes/],
+  ])('visible keys that do not fit are an error: %s', (_what, visible, message) => {
+    const operands = { q: 0, k: 0, v: 0, y: 0, lse: 0, queries: 2, keys: 3, width: 4, scale: 1, scratch: 4096 };
+    expect(() => arena.kernels.attention({ ...operands, visible })).toThrow(message);
   });
 
   test('scores in the hundreds stay finite', () => {

@@ -1,79 +1,126 @@
 /**
- * A mask expression as a WGSL predicate.
+ * A mask program as a WGSL predicate.
  *
- * The tree is static and becomes code; its operands (segments, roles, lengths) are bound as `mask0`, `mask1`, … and read at
- * run time. Meaning: tensor-core's `maskPredicate`.
+ * The program is static and becomes code; its operands (segments, roles, lengths) are bound as `mask0`, `mask1`, … and read
+ * at run time. What each kind of mask means: tensor-core's `mask/program.ts`.
  */
-import type { MaskExpression, TensorSpec } from '@mindseye/tensor-core';
+import {
+  type MaskExpression,
+  type MaskNumber,
+  type MaskProgram,
+  type MaskRelation,
+  type RoleTable,
+  type TensorSpec,
+  maskProgram,
+} from '@mindseye/tensor-core';
 import type { WgslScalar } from '../element.js';
 import { wgslTypeOf } from '../element.js';
 
-/** A role table's row is one word of bits. */
-const mostRoles = 32;
+/** Cells of the largest role table that becomes a constant of the shader, one bit per cell. */
+const mostCells = 4096;
+
+const tablesOf = (program: MaskProgram): readonly RoleTable[] => {
+  if (program.op === 'table') return [program.table];
+  if (program.op === 'not') return tablesOf(program.part);
+  return program.op === 'and' || program.op === 'or' ? program.parts.flatMap(tablesOf) : [];
+};
+
+const cellsOf = (table: RoleTable): number => table.length * table[0]!.length;
 
 /** False for masks that this predicate does not express. */
-export function acceptsMask(expression: MaskExpression | null): boolean {
-  if (expression === null) return true;
-  switch (expression.kind) {
-    case 'roles':
-      return expression.table.every((row) => row.length <= mostRoles);
-    case 'not':
-      return acceptsMask(expression.part);
-    case 'and':
-    case 'or':
-      return expression.parts.every(acceptsMask);
-    default:
-      return true;
-  }
-}
+export const acceptsMask = (expression: MaskExpression | null): boolean =>
+  expression === null || tablesOf(maskProgram(expression)).every((table) => cellsOf(table) <= mostCells);
 
 export const maskOperands = (
   specs: readonly TensorSpec[],
 ): readonly { readonly name: string; readonly type: WgslScalar }[] =>
   specs.map(({ dtype }, i) => ({ name: `mask${i}`, type: wgslTypeOf(dtype) }));
 
+const relations: Readonly<Record<MaskRelation, string>> = {
+  equal: '==',
+  less: '<',
+  greater: '>',
+  greaterEqual: '>=',
+};
+
+const joins = {
+  and: { operator: ' && ', ofNothing: 'true' },
+  or: { operator: ' || ', ofNothing: 'false' },
+} as const;
+
+/** Names of a side's position and of the number of its positions. */
+const sides = {
+  query: { position: 'query', positions: 'queries' },
+  key: { position: 'key', positions: 'keys' },
+} as const;
+
+/** `fn <name>(row, column)`: the bit of a cell, false for numbers outside the table. */
+function tableCode(name: string, table: RoleTable): string {
+  const bits = table.flat();
+  const words = Array.from(
+    { length: Math.ceil(bits.length / 32) },
+    (_, word) => `${wordOf(bits.slice(word * 32, (word + 1) * 32))}u`,
+  );
+  const [rows, columns] = [table.length, table[0]!.length];
+  // A negative number is a large one as u32.
+  return `const ${name}Bits = array<u32, ${words.length}>(${words.join(', ')});
+fn ${name}(row: i32, column: i32) -> bool {
+  if (u32(row) >= ${rows}u || u32(column) >= ${columns}u) { return false; }
+  let cell = u32(row) * ${columns}u + u32(column);
+  return ((${name}Bits[cell >> 5u] >> (cell & 31u)) & 1u) == 1u;
+}`;
+}
+
+const wordOf = (bits: readonly boolean[]): number =>
+  bits.reduce((word, allowed, i) => (allowed ? word | (1 << i) : word), 0) >>> 0;
+
 /**
- * Declares `fn isAllowed(batch: u32, query: u32, key: u32) -> bool`.
- * @param queries name of the number of queries in the shader, for dense masks and per-query operands; likewise `keys`.
+ * Declares `fn isAllowed(batch: u32, query: u32, key: u32, queries: u32, keys: u32) -> bool`, where `queries` and `keys` are
+ * the numbers of both, for operands per position and per pair.
  */
 export function maskPredicateCode(expression: MaskExpression | null, operands: readonly TensorSpec[]): string {
   const tables: string[] = [];
-  const row = (place: number, at: 'query' | 'key'): string => {
-    const length = at === 'query' ? 'queries' : 'keys';
-    return operands[place]!.shape[0] === 1 ? `mask${place}[${at}]` : `mask${place}[batch * ${length} + ${at}]`;
-  };
-  const code = (part: MaskExpression): string => {
-    switch (part.kind) {
-      case 'causal':
-        return part.offset === null ? 'key <= query' : `i32(key) <= i32(query) + mask${part.offset}[0]`;
-      case 'segments':
-        return `${row(part.query, 'query')} == ${row(part.key, 'key')}`;
-      case 'window':
-        return `abs(i32(query) - i32(key)) < ${part.size}i`;
-      case 'prefix':
-        return `i32(key) < mask${part.length}[${operands[part.length]!.shape[0] === 1 ? '0' : 'batch'}]`;
-      case 'roles': {
-        const rows = part.table.map((cells) => `${bitsOf(cells)}u`);
-        const name = `roles${tables.length}`;
-        tables.push(`const ${name} = array<u32, ${rows.length}>(${rows.join(', ')});`);
-        return `((${name}[${row(part.query, 'query')}] >> u32(${row(part.key, 'key')})) & 1u) == 1u`;
+  /** The batch entry of an operand; all entries share the only one. */
+  const entryOf = (operand: number): string => (operands[operand]!.shape[0] === 1 ? '0u' : 'batch');
+  const numberCode = (number: MaskNumber, side: keyof typeof sides): string => {
+    const { position, positions } = sides[side];
+    switch (number.op) {
+      case 'position':
+        return `i32(${position})`;
+      case 'constant':
+        return `i32(${number.value})`;
+      case 'load': {
+        const start = entryOf(number.operand);
+        const at = number.per === 'batch' ? start : `${start} * ${positions} + ${position}`;
+        return `mask${number.operand}[${at}]`;
       }
-      case 'dense': {
-        const batched = operands[part.allow]!.shape[0] === 1 ? 'query' : '(batch * queries + query)';
-        return `mask${part.allow}[${batched} * keys + key] == 1u`;
-      }
-      case 'not':
-        return `!(${code(part.part)})`;
-      case 'and':
-        return part.parts.length === 0 ? 'true' : part.parts.map((inner) => `(${code(inner)})`).join(' && ');
-      case 'or':
-        return part.parts.length === 0 ? 'false' : part.parts.map((inner) => `(${code(inner)})`).join(' || ');
+      case 'add':
+        return `(${numberCode(number.left, side)} + ${numberCode(number.right, side)})`;
     }
   };
-  const body = expression === null ? 'true' : code(expression);
+  const code = (program: MaskProgram): string => {
+    switch (program.op) {
+      case 'compare':
+        return `${numberCode(program.query, 'query')} ${relations[program.relation]} ${numberCode(program.key, 'key')}`;
+      case 'table': {
+        const name = `roles${tables.length}`;
+        tables.push(tableCode(name, program.table));
+        return `${name}(${numberCode(program.query, 'query')}, ${numberCode(program.key, 'key')})`;
+      }
+      case 'pairs': {
+        const row = `(${entryOf(program.operand)} * queries + query)`;
+        return `mask${program.operand}[${row} * keys + key] == 1u`;
+      }
+      case 'not':
+        return `!(${code(program.part)})`;
+      case 'and':
+      case 'or': {
+        const { operator, ofNothing } = joins[program.op];
+        return program.parts.map((part) => `(${code(part)})`).join(operator) || ofNothing;
+      }
+    }
+  };
+  const body = expression === null ? 'true' : code(maskProgram(expression));
   return `${tables.join('\n')}
 fn isAllowed(batch: u32, query: u32, key: u32, queries: u32, keys: u32) -> bool { return ${body}; }`;
 }
-
-const bitsOf = (cells: readonly boolean[]): number =>
-  cells.reduce((bits, allowed, i) => (allowed ? bits | (1 << i) : bits), 0) >>> 0;

@@ -10,7 +10,7 @@ import {
   hostView,
   maskTileMap,
 } from '@mindseye/tensor-core';
-import type { VisibleKeys } from '../../kernels/attention.js';
+import type { VisibleKeys } from '../../kernels/attention-blocks.js';
 import {
   type BackwardAttributes,
   type KernelCall,
