@@ -42,11 +42,13 @@ export { abs } from './ops/abs.js';
 export { add } from './ops/add.js';
 export { argmax } from './ops/argmax.js';
 export { barrier } from './ops/barrier.js';
+export { bitcast } from './ops/bitcast.js';
 export { broadcastTo } from './ops/broadcast-to.js';
 export { cast } from './ops/cast.js';
 export { equal, greater, greaterEqual, less, lessEqual } from './ops/compare.js';
 export { concat } from './ops/concat.js';
 export { cos } from './ops/cos.js';
+export { cumulativeSum } from './ops/cumulative-sum.js';
 export { div } from './ops/div.js';
 export { erf } from './ops/erf.js';
 export { exp } from './ops/exp.js';
@@ -82,14 +84,54 @@ export { updateSlice } from './ops/update-slice.js';
 export { type AdamWAttributes, adamwStep } from './fused/adamw-step.js';
 export { type AttentionAttributes, type AttentionOptions, attention, attentionWeights } from './fused/attention.js';
 export { dropout } from './fused/dropout.js';
+export { geluTanh } from './fused/gelu-tanh.js';
 export { gelu } from './fused/gelu.js';
 export { layerNorm } from './fused/layer-norm.js';
+export { embedding } from './fused/embedding.js';
 export { linear } from './fused/linear.js';
+export {
+  type LinearCrossEntropy,
+  type LinearCrossEntropyAttributes,
+  type LinearCrossEntropyBackwardAttributes,
+  type LinearCrossEntropyOptions,
+  linearCrossEntropy,
+  separateBackward,
+  separateHead,
+} from './fused/linear-cross-entropy.js';
+export { linearTransposed } from './fused/linear-transposed.js';
 export { rmsNorm } from './fused/rms-norm.js';
 export { rope } from './fused/rope.js';
 export { ignoredLabel, softmaxCrossEntropy } from './fused/softmax-cross-entropy.js';
 export { softmax } from './fused/softmax.js';
 export { silu, swiglu } from './fused/swiglu.js';
+
+// Functions without an op of their own.
+export { expandDims, squeeze, stack } from './functions/axes.js';
+export { clamp } from './functions/clamp.js';
+export { entropy } from './functions/entropy.js';
+export { type InterpolationTaps, bilinearTaps, interpolateRows } from './functions/interpolate-rows.js';
+export { logSoftmax, logSumExp } from './functions/log-sum-exp.js';
+export { oneHot } from './functions/one-hot.js';
+export { pow } from './functions/pow.js';
+export { all, any, min } from './functions/reductions.js';
+export { indexAdd, indexCopy, inversePermutation, maskedScatter, permuteRowGroups } from './functions/rows.js';
+export { square } from './functions/square.js';
+export { tokenLogProbabilities } from './functions/token-log-probabilities.js';
+export { type VarianceOptions, standardDeviation, variance } from './functions/variance.js';
+
+// Sampling.
+export { randomExponential, randomGumbel, sampleCategorical } from './sampling/gumbel.js';
+export { massThreshold } from './sampling/mass-threshold.js';
+export { multiHot } from './sampling/multi-hot.js';
+export {
+  applyRepetitionPenalty,
+  applyTemperature,
+  keepMinP,
+  keepTopK,
+  keepTopP,
+  suppressTokens,
+} from './sampling/processors.js';
+export { type SamplingOptions, processLogits, sampleTokens } from './sampling/sample-tokens.js';
 
 // Masks.
 export type { Mask, RoleTable } from './mask/mask.js';
@@ -136,7 +178,38 @@ export { type Seed, fillNormal, fillRandomBits, fillUniform, philox4x32 } from '
 export { RandomStream, type RandomStreamState } from './random/random-stream.js';
 export { seedFromNumber, seedFromString } from './random/seed.js';
 
-// Low-precision storage.
+// Low precision: quantised weights, policies, half formats.
+export {
+  type QuantizationBits,
+  type QuantizationFormat,
+  type QuantizationGroupSize,
+  codesPerWord,
+  groupsPerRow,
+  largestCode,
+  symmetricZero,
+  wordsPerRow,
+} from './quantize/format.js';
+export { packCodes, unpackCodes } from './quantize/pack.js';
+export {
+  type QuantizedTensor,
+  type Weight,
+  checkQuantized,
+  isQuantized,
+  sliceRows,
+  weightBytes,
+  weightShape,
+} from './quantize/quantized-tensor.js';
+export { type QuantizeOptions, type ScaleDType, quantize } from './quantize/quantize.js';
+export { dequantize } from './quantize/dequantize.js';
+export { type QuantizedLinearAttributes, quantizedLinear, quantizedLinearTransposed } from './quantize/quantized-linear.js';
+export {
+  type PrecisionPolicy,
+  type PrecisionPolicyOptions,
+  type WeightChoice,
+  type WeightPrecision,
+  precisionPolicy,
+} from './precision/policy.js';
+export { type StoredTree, masterWeights, shadow, storeWeights } from './precision/weights.js';
 export {
   bf16ToF32,
   f16ToF32,

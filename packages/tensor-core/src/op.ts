@@ -7,7 +7,7 @@
  */
 import { type DType, type HostArray, encoderOf } from './dtype.js';
 import { GradientError, ShapeError } from './errors.js';
-import { currentOrigin, originIn } from './graph/origin.js';
+import { callingLine, trackedOrigin } from './graph/origin.js';
 import { isRecomputing } from './graph/region.js';
 import { type GraphNode, Tensor, type TensorLike, type TensorSpec } from './tensor.js';
 import { checkShape, formatShape } from './shape.js';
@@ -107,9 +107,8 @@ function inferred<Attributes extends object>(
   try {
     return op.infer(inputs, attributes);
   } catch (error) {
-    const origin = error instanceof ShapeError ? originIn(error.stack) : undefined;
-    if (origin !== undefined && !(error as ShapeError).message.includes(origin))
-      (error as ShapeError).message += ` (at ${origin})`;
+    const origin = error instanceof ShapeError ? callingLine() : undefined;
+    if (origin !== undefined) (error as ShapeError).message += ` (at ${origin})`;
     throw error;
   }
 }
@@ -122,7 +121,7 @@ export function apply<Attributes extends object>(
 ): readonly Tensor[] {
   const specs = inferred(op, inputs, attributes);
   const outputs: Tensor[] = [];
-  const origin = currentOrigin();
+  const origin = trackedOrigin();
   const node: GraphNode = {
     op: op as Op,
     inputs,

@@ -45,6 +45,8 @@ export class Tensor implements TensorSpec {
   producer: GraphNode | undefined;
   /** @internal Where the value lives; undefined while lazy. */
   storage: Storage | undefined;
+  /** @internal Name of the op that computed the value, when the graph behind it is forgotten. */
+  computedBy: string | undefined;
 
   /** @internal Use `tensor`, `zeros`, … or an op. */
   constructor(shape: Shape, dtype: DType, producer?: GraphNode, storage?: Storage) {

@@ -27,6 +27,11 @@ export interface ModelContext {
   readonly weights: Weights;
   readonly linearHook?: LinearHook;
   readonly tokenRows?: TokenRows;
+  /**
+   * Keep only the input of each decoder layer for the backward pass and compute the layer again there (transformers'
+   * `gradient_checkpointing`): far less memory for about 45 % more work per training step.
+   */
+  readonly gradientCheckpointing?: boolean;
 }
 
 /** The weight `name`, which loading has checked to exist. */

@@ -12,6 +12,7 @@ import {
   add,
   attention,
   attentionWeights,
+  checkpoint,
   concat,
   gather,
   lessEqual,
@@ -72,8 +73,9 @@ export function languageForward(context: ModelContext, inputs: LanguageInputs): 
   const { numHiddenLayers, rmsNormEps } = context.config.textConfig;
   const outputs: LayerOutputs[] = [];
   let x = inputs.inputsEmbeds;
+  const layer = layerRunner(context, inputs);
   for (let index = 0; index < numHiddenLayers; index++) {
-    outputs.push(decoderLayer(context, x, inputs, index));
+    outputs.push(layer(x, index));
     x = outputs.at(-1)!.x;
   }
   return {
@@ -81,6 +83,17 @@ export function languageForward(context: ModelContext, inputs: LanguageInputs): 
     layers: outputs.map((output) => output.x),
     ...(inputs.cache && { cache: { keys: outputs.map(({ key }) => key), values: outputs.map(({ value }) => value) } }),
     ...(inputs.outputAttentions && { attentions: outputs.map((output) => output.attention!) }),
+  };
+}
+
+/** How one layer is applied: as it is, or computed again in the backward pass where only its result is wanted. */
+function layerRunner(context: ModelContext, inputs: LanguageInputs): (x: Tensor, index: number) => LayerOutputs {
+  if (!context.gradientCheckpointing || inputs.cache || inputs.outputAttentions)
+    return (x, index) => decoderLayer(context, x, inputs, index);
+  return (x, index) => {
+    let outer: LayerOutputs | undefined;
+    const result = checkpoint((inside) => (outer = decoderLayer(context, inside, inputs, index)).x)(x);
+    return { ...outer!, x: result };
   };
 }
 

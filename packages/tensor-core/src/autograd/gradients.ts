@@ -33,6 +33,12 @@ export function vectorJacobianProduct(
   cotangents: readonly Tensor[],
   options: JacobianOptions = {},
 ): Tensor[] {
+  outputs.forEach((output, i) => {
+    if (output.computedBy !== undefined && !inputs.includes(output))
+      throw new GradientError(
+        `output ${i} (${output.dtype}${formatShape(output.shape)}) was evaluated before its gradient was taken and has forgotten how ${output.computedBy} computed it: take the gradient first, or evaluate value and gradient together`,
+      );
+  });
   const accumulated = reverseWalk(outputs, inputs, cotangents, options);
   return inputs.map((input) => accumulated.get(input) ?? full(input.shape, 0, input.dtype));
 }

@@ -23,8 +23,8 @@ import { select } from '../ops/select.js';
 import { sub } from '../ops/sub.js';
 import { sum } from '../ops/sum.js';
 import { stopGradient } from '../ops/stop-gradient.js';
-import { formatShape } from '../shape.js';
-import type { Tensor } from '../tensor.js';
+import { formatShape, sizeOf } from '../shape.js';
+import type { Tensor, TensorSpec } from '../tensor.js';
 import type { Mask } from '../mask/mask.js';
 import { type MaskExpression, splitMask } from '../mask/expression.js';
 import { maskTensor } from '../mask/mask-tensor.js';
@@ -95,6 +95,11 @@ function forEachQuery(
 
 const everything: MaskPredicate = () => true;
 
+/** Multiplications of one product over all (query, key) pairs; a mask may spare a device some of them. */
+function multiplications([q, k]: readonly TensorSpec[]): number {
+  return sizeOf(q!.shape) * k!.shape[2]!;
+}
+
 export const attentionPair: FusedPair<AttentionAttributes> = defineFused<AttentionAttributes>({
   name: 'attention',
   infer([q, k, v, ...operands], { mask }) {
@@ -114,6 +119,9 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
     if (mask) checkMaskOperands(mask, operands, batch!, queries!, k!.shape[2]!);
     return [q!, { shape: q!.shape.slice(0, 3), dtype: 'f32' }];
   },
+  // q·kᵀ and P·v; backward q·kᵀ, dy·vᵀ, and one product per gradient.
+  flops: (inputs) => 2 * 2 * multiplications(inputs),
+  backwardFlops: (inputs) => 5 * 2 * multiplications(inputs),
   decompose([q, k, v, ...operands], attributes) {
     const scores = maskedScores(q!, k!, operands, attributes);
     const largest = stopGradient(max(scores, -1, true));

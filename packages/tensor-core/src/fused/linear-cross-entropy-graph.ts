@@ -35,6 +35,7 @@ import {
   type HeadOperands,
   type LinearCrossEntropyAttributes,
   type LinearCrossEntropyBackwardAttributes,
+  gradientPlaces,
   separateBackward,
 } from './linear-cross-entropy.js';
 import { linear } from './linear.js';
@@ -159,9 +160,8 @@ export function backwardGraph(
     asColumn(forward.temperature === 1 ? value : div(value, forward.temperature));
   const fromLoss = select(equal(labels, forward.ignoredLabel), 0, row(0));
   const [atLabel, everywhere] = [perLogit(fromLoss), perLogit(add(fromLoss, row(1)))];
-  const wants = (place: number): boolean => needed.includes(place);
-  const isDense = forward.format === null;
-  const biasPlace = attributes.inputCount - 1;
+  const places = gradientPlaces(forward);
+  const wants = (place: number | undefined): boolean => place !== undefined && needed.includes(place);
 
   let dx: Tensor | undefined;
   const dWeight: Tensor[] = [];
@@ -174,19 +174,18 @@ export function backwardGraph(
     const spread = entropy && mul(perLogit(row(2)), add(wherePossible(p, relative), asColumn(entropy)));
     const weighted = mul(p, spread ? sub(everywhere, spread) : everywhere);
     const dz = sub(weighted, select(isLabel(labels, chunk), atLabel, 0));
-    if (wants(0)) {
+    if (wants(places.x)) {
       const part = linearTransposed(dz, chunk.weight);
       dx = dx ? add(dx, part) : part;
     }
-    if (isDense && wants(2))
+    if (wants(places.weight))
       dWeight.push(cast(matmul(dz, rows, { transposeA: true }), head.weight[0]!.dtype));
-    if (forward.biased && wants(biasPlace)) dBias.push(sum(dz, 0));
+    if (wants(places.bias)) dBias.push(sum(dz, 0));
     before = [dx, dWeight.at(-1), dBias.at(-1)].filter((tensor) => tensor !== undefined);
   }
-  const results = new Map<number, readonly Tensor[]>([
-    [0, dx ? [dx] : []],
-    [2, dWeight],
-    [biasPlace, dBias],
-  ]);
-  return needed.map((place) => concat(results.get(place)!, 0));
+  const pieces = (place: number): readonly Tensor[] => {
+    if (place === places.x) return [dx!];
+    return place === places.weight ? dWeight : dBias;
+  };
+  return needed.map((place) => concat(pieces(place), 0));
 }

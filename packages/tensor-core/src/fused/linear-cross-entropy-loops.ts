@@ -11,6 +11,7 @@ import {
   type LinearCrossEntropyAttributes,
   type LinearCrossEntropyBackwardAttributes,
   checkedLabel,
+  gradientPlaces,
   separateBackward,
 } from './linear-cross-entropy.js';
 
@@ -90,13 +91,14 @@ export function backwardLoops(
   gradients: readonly HostTensor[],
   attributes: LinearCrossEntropyBackwardAttributes,
 ): void {
-  const { forward, inputCount, needed } = attributes;
+  const { forward, needed } = attributes;
   const head = separateBackward(operands, attributes);
   const { rows, width } = sizesOf(head);
   const { x, labels, logSumExp, entropy, cotangents } = head;
-  const gradientOf = (place: number): HostTensor | undefined => gradients[needed.indexOf(place)];
-  const [dx, dWeight] = [gradientOf(0), forward.format ? undefined : gradientOf(2)];
-  const dBias = forward.biased ? gradientOf(inputCount - 1) : undefined;
+  const places = gradientPlaces(forward);
+  const gradientOf = (place: number | undefined): HostTensor | undefined =>
+    place === undefined ? undefined : gradients[needed.indexOf(place)];
+  const [dx, dWeight, dBias] = [gradientOf(places.x), gradientOf(places.weight), gradientOf(places.bias)];
   const cotangent = (output: number, row: number): number => cotangents.data[output * rows + row]!;
   const xTotals = new Float64Array(dx ? rows * width : 0);
   const weightTotals = new Float64Array(dWeight ? width : 0);

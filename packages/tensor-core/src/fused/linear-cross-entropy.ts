@@ -60,6 +60,19 @@ const firstWeightPlace = 2;
 const biasPlace = ({ format }: Pick<LinearCrossEntropyAttributes, 'format'>): number =>
   firstWeightPlace + (format ? operandCount(format) : 1);
 
+/** Places of the inputs that gradients flow to; undefined for what is not there. */
+export function gradientPlaces(attributes: LinearCrossEntropyAttributes): {
+  readonly x: number;
+  readonly weight: number | undefined;
+  readonly bias: number | undefined;
+} {
+  return {
+    x: 0,
+    weight: attributes.format ? undefined : firstWeightPlace,
+    bias: attributes.biased ? biasPlace(attributes) : undefined,
+  };
+}
+
 export function separateHead<T>(inputs: readonly T[], attributes: LinearCrossEntropyAttributes): HeadOperands<T> {
   const end = biasPlace(attributes);
   return {
@@ -134,8 +147,9 @@ export const linearCrossEntropyOp: Op<LinearCrossEntropyAttributes> = {
   decompose: (inputs, attributes) => forwardGraph(separateHead(inputs, attributes), attributes),
   reference: ({ inputs, outputs, attributes }) => forwardLoops(separateHead(inputs, attributes), outputs, attributes),
   vjp({ inputs, outputs, cotangents, attributes, needed }) {
-    const places = [0, ...(attributes.format ? [] : [firstWeightPlace]), ...(attributes.biased ? [biasPlace(attributes)] : [])];
-    const wanted = places.filter((place) => needed[place]);
+    const wanted = Object.values(gradientPlaces(attributes)).flatMap((place) =>
+      place !== undefined && needed[place] ? [place] : [],
+    );
     const rows = outputs.map((output, i) => reshape(cotangents[i] ?? full(output.shape, 0), [1, output.size]));
     const gradients = apply(linearCrossEntropyBackwardOp, [...inputs, ...outputs, concat(rows, 0)], {
       forward: attributes,
@@ -162,7 +176,7 @@ export const linearCrossEntropyBackwardOp: Op<LinearCrossEntropyBackwardAttribut
   decompose: (operands, attributes) => backwardGraph(operands, attributes),
   reference: ({ inputs, outputs, attributes }) => backwardLoops(inputs, outputs, attributes),
   flops: (operands, _outputs, { forward, inputCount, needed }) =>
-    2 * multiplications(operands.slice(0, inputCount), forward) * (1 + needed.filter((place) => place <= firstWeightPlace).length),
+    2 * multiplications(operands.slice(0, inputCount), forward) * (1 + needed.filter((place) => place !== gradientPlaces(forward).bias).length),
   splitRows: (operands, attributes, input, boundaries) =>
     backwardGraph(
       operands,

@@ -23,14 +23,20 @@ export function trackOrigins(enabled: boolean): boolean {
 }
 
 /** The line that is building a node now, while origins are tracked. */
-export const currentOrigin = (): string | undefined => (tracking ? originIn(new Error('origin').stack) : undefined);
+export const trackedOrigin = (): string | undefined => (tracking ? callingLine() : undefined);
 
-/** The innermost frame of a stack that lies outside this package, as `file:line:column`; undefined where there is none. */
-export function originIn(stack: string | undefined): string | undefined {
+/** Frames to look through: the package's own lie between an op and the user's line. */
+const depth = 50;
+
+/** The innermost line outside this package that is running now, as `file:line:column`; undefined where none is known. */
+export function callingLine(): string | undefined {
+  const before = Error.stackTraceLimit;
+  Error.stackTraceLimit = depth;
+  const { stack } = new Error('a stack');
+  Error.stackTraceLimit = before;
   for (const line of stack?.split('\n').slice(1) ?? []) {
-    const place = /\(?((?:file|https?|node):.*:\d+:\d+|\/.*:\d+:\d+)\)?$/.exec(line.trim())?.[1];
-    if (place === undefined || place.startsWith('node:') || isOwn(place)) continue;
-    return place.replace(/^file:\/\//, '');
+    const place = /\(?((?:file|https?):.*:\d+:\d+|\/.*:\d+:\d+)\)?$/.exec(line.trim())?.[1];
+    if (place !== undefined && !isOwn(place)) return place.replace(/^file:\/\//, '');
   }
   return undefined;
 }

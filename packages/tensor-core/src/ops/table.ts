@@ -2,24 +2,33 @@
 import { adamwStepOp } from '../fused/adamw-step.js';
 import { attentionPair } from '../fused/attention.js';
 import { dropoutOp } from '../fused/dropout.js';
+import { geluTanhPair } from '../fused/gelu-tanh.js';
 import { geluPair } from '../fused/gelu.js';
 import { layerNormPair } from '../fused/layer-norm.js';
 import { linearOp } from '../fused/linear.js';
+import { linearCrossEntropyBackwardOp, linearCrossEntropyOp } from '../fused/linear-cross-entropy.js';
+import { linearTransposedOp } from '../fused/linear-transposed.js';
 import { rmsNormPair } from '../fused/rms-norm.js';
 import { ropeOp } from '../fused/rope.js';
 import { softmaxCrossEntropyPair } from '../fused/softmax-cross-entropy.js';
 import { softmaxPair } from '../fused/softmax.js';
 import { swigluPair } from '../fused/swiglu.js';
 import { type Op, fullOp } from '../op.js';
+import { dequantizeOp } from '../quantize/dequantize.js';
+import { quantizedLinearOp } from '../quantize/quantized-linear.js';
+import { massThresholdOp } from '../sampling/mass-threshold.js';
+import { multiHotOp } from '../sampling/multi-hot.js';
 import { absOp } from './abs.js';
 import { addOp } from './add.js';
 import { argmaxOp } from './argmax.js';
 import { barrierOp } from './barrier.js';
 import { broadcastToOp } from './broadcast-to.js';
+import { bitcastOp } from './bitcast.js';
 import { castOp } from './cast.js';
 import { equalOp, lessEqualOp, lessOp } from './compare.js';
 import { concatOp } from './concat.js';
 import { cosOp } from './cos.js';
+import { cumulativeSumOp } from './cumulative-sum.js';
 import { divOp } from './div.js';
 import { erfOp } from './erf.js';
 import { expOp } from './exp.js';
@@ -82,6 +91,7 @@ const primitives: readonly Op[] = [
   logicalNotOp,
   selectOp,
   castOp,
+  bitcastOp,
   shiftRightOp,
   stopGradientOp,
   barrierOp,
@@ -100,13 +110,21 @@ const primitives: readonly Op[] = [
   matmulOp,
 ];
 
-const pairs = [attentionPair, geluPair, layerNormPair, rmsNormPair, softmaxPair, softmaxCrossEntropyPair, swigluPair];
+const pairs = [attentionPair, geluPair, geluTanhPair, layerNormPair, rmsNormPair, softmaxPair, softmaxCrossEntropyPair, swigluPair];
 
 const fused: readonly Op[] = [
   linearOp,
+  linearTransposedOp,
+  dequantizeOp as Op,
+  quantizedLinearOp as Op,
+  linearCrossEntropyOp as Op,
+  linearCrossEntropyBackwardOp as Op,
   ropeOp,
   dropoutOp,
   adamwStepOp,
+  cumulativeSumOp,
+  massThresholdOp,
+  multiHotOp,
   ...pairs.flatMap(({ forward, backward }): Op[] => [forward as Op, backward as Op]),
 ];
 

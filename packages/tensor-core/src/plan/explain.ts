@@ -6,6 +6,12 @@ import type { Plan } from './plan.js';
 import type { PlanStep } from './program.js';
 import { byteLengthOf, lifetimesOf } from './storage.js';
 
+/** Inputs or outputs named before the rest is only counted. */
+const listed = 12;
+
+const shortList = (names: readonly string[]): string =>
+  names.length <= listed ? names.join(', ') : `${names.slice(0, listed).join(', ')} and ${names.length - listed} more`;
+
 /** Values named as causes of the peak. */
 const causesShown = 5;
 
@@ -38,9 +44,9 @@ export function explainPlan(plan: Plan): string {
   const again = steps.filter(({ recomputed }) => recomputed);
   const againFlops = again.reduce((sum, step) => sum + flopsOf(step, values), 0);
   return [
-    `inputs ${inputs.map(describe).join(', ')}`,
+    `inputs ${shortList(inputs.map(describe))}`,
     ...alignColumns(rows),
-    `outputs ${outputs.map((value) => `%${value}`).join(', ')}; ${donations.length} take over a donor, ${plan.copies.length} copied at the end`,
+    `outputs ${shortList(outputs.map((value) => `%${value}`))}; ${donations.length} take over a donor, ${plan.copies.length} copied at the end`,
     `${steps.length} steps, ${formatCount(flops, 'FLOP')}${again.length > 0 ? `, of which ${again.length} steps and ${formatCount(againFlops, 'FLOP')} recomputed` : ''}`,
     `memory: inputs ${formatBytes(plan.inputBytes)}, new outputs ${formatBytes(plan.outputBytes)}, arena ${formatBytes(arena.byteLength)} (alive at most ${formatBytes(arena.liveBytes)}); peak ${formatBytes(plan.peakBytes)}`,
     ...explainPeak(plan, describe),

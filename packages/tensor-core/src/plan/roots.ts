@@ -6,7 +6,7 @@
  */
 import type { Device, DeviceBuffer } from '../device.js';
 import { TensorStateError } from '../errors.js';
-import { currentOrigin } from '../graph/origin.js';
+import { trackedOrigin } from '../graph/origin.js';
 import { type Tensor, donatedError } from '../tensor.js';
 
 interface Held {
@@ -27,7 +27,8 @@ const heldBy = new WeakMap<Tensor, Held>();
 
 /** Makes `buffer` the value of `tensor`, which forgets the graph behind it. */
 export function materialize(tensor: Tensor, device: Device, buffer: DeviceBuffer): void {
-  const held = { device, buffer, site: tensor.producer?.origin ?? currentOrigin() ?? 'an unknown line (trackOrigins names it)' };
+  const held = { device, buffer, site: tensor.producer?.origin ?? trackedOrigin() ?? 'an unknown line (trackOrigins names it)' };
+  tensor.computedBy ??= tensor.producer?.op.name;
   tensor.producer = undefined;
   tensor.storage = { kind: 'device', device, buffer };
   finalizers.register(tensor, held, tensor);

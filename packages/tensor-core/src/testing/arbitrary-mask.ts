@@ -53,10 +53,12 @@ export function arbitraryMask({ batch, queries, keys }: MaskSizes): fc.Arbitrary
     const row = fc.array(fc.boolean(), { minLength: columns, maxLength: columns });
     return fc.array(row, { minLength: rows, maxLength: rows });
   });
+  const anyOffset = fc.oneof(
+    { weight: 9, arbitrary: fc.integer({ min: -2, max: keys + 1 }) },
+    { weight: 1, arbitrary: fc.constantFrom(2 ** 30, -(2 ** 30)) },
+  );
   const offset = batches.chain((rows) =>
-    fc
-      .array(fc.integer({ min: -2, max: keys + 1 }), { minLength: rows, maxLength: rows })
-      .map((offsets) => tensor(Int32Array.from(offsets))),
+    fc.array(anyOffset, { minLength: rows, maxLength: rows }).map((offsets) => tensor(Int32Array.from(offsets))),
   );
   const optionalOffset = fc.option(offset, { nil: undefined });
   const leaf = fc.oneof(

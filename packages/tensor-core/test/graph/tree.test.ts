@@ -6,6 +6,7 @@ import {
   evaluate,
   exp,
   flatten,
+  flattenWithPaths,
   full,
   mapTree,
   mul,
@@ -35,6 +36,18 @@ describe('trees', () => {
     expect(doubled.list[2]).toBe('text');
     expect(flatten(7)).toEqual([]);
     expect(mapTree(a, () => b)).toBe(b);
+  });
+
+  it('name every tensor by its path, in the order of flatten', () => {
+    expect(flattenWithPaths(tree)).toEqual([
+      ['list.0', a],
+      ['list.1.deep', b],
+      ['last', c],
+    ]);
+    expect(flattenWithPaths(a)).toEqual([['', a]]);
+    expect(flattenWithPaths({ '': a, x: { '': b } }).map(([path]) => path)).toEqual(['', 'x.']);
+    expect(() => flattenWithPaths({ 'a.b': a, a: { b } })).toThrow(/two tensors of the tree have the path "a.b"/);
+    expect(mapTree(tree, (leaf, path) => (path === 'last' ? null : leaf))).toEqual({ ...tree, last: null });
   });
 
   it('sign their structure, specs and static values, not their tensors', () => {

@@ -111,6 +111,14 @@ describe('mask expressions', () => {
     ]);
   });
 
+  it('adds positions as i32 does, in the predicate and in the tensor: a sum beyond the end wraps around', async () => {
+    const offset = Int32Array.of(2 ** 31 - 1);
+    expect(await picture(mask.causal(tensor(offset)), 2, 3)).toEqual(['111', '000']);
+    const { expression } = splitMask(mask.causal(tensor(offset)));
+    const allow = maskPredicate(expression, [{ shape: [1], dtype: 'i32', data: offset }]);
+    expect([allow(0, 0, 2), allow(0, 1, 0)]).toEqual([true, false]);
+  });
+
   it('keeps one operand where one tensor stands in several leaves', () => {
     const shared = ids(0, 1);
     const { expression, operands } = splitMask(mask.and(mask.segments(shared), mask.not(mask.segments(shared))));

@@ -144,11 +144,12 @@ describe('a tile map', () => {
   it('skips above the diagonal, drops the mask below it, and keeps it on it', () => {
     const sizes = { batch: 1, queries: 12, keys: 12, tileQueries: 4, tileKeys: 4 };
     const { skip, full, partial } = maskTile;
-    expect(mapOf({ ...sizes, masking: hostMask(mask.causal()) })).toEqual([
-      ...[partial, skip, skip],
-      ...[full, partial, skip],
-      ...[full, full, partial],
-    ]);
+    const rows = [
+      [partial, skip, skip],
+      [full, partial, skip],
+      [full, full, partial],
+    ];
+    expect(mapOf({ ...sizes, masking: hostMask(mask.causal()) })).toEqual(rows.flat());
   });
 
   it.each([0, -1, 1.5, Number.NaN])('refuses tiles of %s positions', (size) => {

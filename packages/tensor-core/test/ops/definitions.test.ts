@@ -24,13 +24,15 @@ import {
 type Index = readonly number[];
 interface Operand {
   readonly shape: readonly number[];
+  readonly dtype: string;
   readonly at: (index: Index) => number;
 }
 
 /** An operand read by index; a shorter index or an axis of length 1 broadcasts. */
-function operand({ shape, data }: HostTensor): Operand {
+function operand({ shape, dtype, data }: HostTensor): Operand {
   return {
     shape,
+    dtype,
     at: (index) => {
       const own = index.slice(index.length - shape.length);
       return data[own.reduce((offset, i, axis) => offset * shape[axis]! + (shape[axis] === 1 ? 0 : i), 0)]!;
@@ -120,6 +122,11 @@ const definitions: Readonly<Record<string, Definition>> = {
   logicalOr: binary((a, b) => Number(a === 1 || b === 1)),
   logicalNot: unary((x) => Number(x === 0)),
   select: (index, [condition, a, b]) => (condition!.at(index) === 1 ? a : b)!.at(index),
+  bitcast: (index, [x], _attributes, { dtype }) => {
+    const words = { f32: Float32Array, i32: Int32Array, u32: Uint32Array };
+    const from = words[x!.dtype as 'f32'].of(x!.at(index));
+    return new words[dtype as 'f32'](from.buffer)[0]!;
+  },
   shiftRight: (index, [x], { bits }: { bits: number }) => Math.floor(x!.at(index) / 2 ** bits),
   stopGradient: unary((x) => x),
   barrier: unary((x) => x),

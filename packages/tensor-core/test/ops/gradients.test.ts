@@ -31,6 +31,7 @@ describe('gradients against finite differences in f64', () => {
     expect(others.sort()).toEqual(
       [
         'argmax',
+        'bitcast',
         'equal',
         'floor',
         'full',
@@ -40,6 +41,8 @@ describe('gradients against finite differences in f64', () => {
         'logicalAnd',
         'logicalNot',
         'logicalOr',
+        'massThreshold',
+        'multiHot',
         'randomBits',
         'shiftRight',
         'stopGradient',

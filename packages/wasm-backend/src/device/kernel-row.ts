@@ -1,4 +1,4 @@
-/** The form of one row of the kernel table: which operands it takes and how it runs. */
+/** The form of one row of the kernel table: which operands it takes, what scratch it needs and how it runs. */
 import { type TensorSpec, sizeOf } from '@mindseye/tensor-core';
 import type { Kernels } from '../kernels/index.js';
 
@@ -14,15 +14,33 @@ export interface KernelCall<Attributes> {
   readonly inputs: readonly KernelOperand[];
   readonly outputs: readonly KernelOperand[];
   readonly attributes: Attributes;
-  /** Working memory until the next call. */
+  /**
+   * Working memory until the next call.
+   *
+   * @throws Error for more bytes than `scratchBytes` of the row has said.
+   */
   readonly scratch: (byteLength: number) => number;
   /** What steps of one run share, by a key of their own: masks that every layer uses. */
   readonly memo: Map<string, Uint8Array>;
 }
 
+/** One application of an op, before anything runs. */
+export interface KernelRequest<Attributes> {
+  readonly kernels: Kernels;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly attributes: Attributes;
+}
+
+/**
+ * A row may be given outputs that lie on its inputs where the op says so (`op.overwrites`): it reads every element before it
+ * writes there.
+ */
 export interface KernelRow<Attributes extends object = object> {
   /** False for operands that the reference loops should take; the row takes everything when left out. */
   takes?(inputs: readonly TensorSpec[], outputs: readonly TensorSpec[], attributes: Attributes): boolean;
+  /** The most bytes that `run` asks `scratch` for; 0 when left out. Known before the run, so that a run allocates nothing. */
+  scratchBytes?(request: KernelRequest<Attributes>): number;
   run(call: KernelCall<Attributes>): void;
 }
 

@@ -1,6 +1,6 @@
 /** Cases of the ops that act on one element at a time, and of the sources of constants. */
 import fc from 'fast-check';
-import type { DType } from '../../dtype.js';
+import { type DType, hostView } from '../../dtype.js';
 import {
   type ValueRange,
   arbitraryBroadcastPair,
@@ -133,6 +133,25 @@ const copy = (differentiable: OpCase['differentiable']): OpCase => ({
   differentiable,
 });
 
+const words: readonly DType[] = ['f32', 'i32', 'u32'];
+
+/** Any bits but those of NaN, of which only that they are NaN is certain. */
+const bitcast: OpCase = {
+  invocations: ({ maxLength }) =>
+    fc
+      .tuple(
+        fc.constantFrom(...words),
+        fc.constantFrom(...words),
+        arbitraryTensor('u32', 'words', { maxLength }),
+      )
+      .map(([from, to, { shape, data }]) => {
+        const bits = Uint32Array.from(data, (word) => ((word >>> 23) & 0xff) === 0xff ? word & 0xff7fffff : word);
+        return invocation([{ shape, dtype: from, data: hostView(bits.buffer, 0, { shape, dtype: from }) }], { dtype: to });
+      }),
+  differentiable: noInputs,
+  tolerance: exact,
+};
+
 const shiftRight: OpCase = {
   invocations: ({ maxLength }) =>
     fc.tuple(arbitraryTensor('u32', 'words', { maxLength }), fc.nat(31)).map(([x, bits]) => invocation([x], { bits })),
@@ -204,6 +223,7 @@ export const elementwiseCases: Readonly<Record<string, OpCase>> = {
   logicalNot: { ...unary(ordinaryRanges, exact, ['bool']), differentiable: noInputs },
   select,
   cast,
+  bitcast,
   shiftRight,
   stopGradient: copy(noInputs),
   barrier: copy(everyInput),

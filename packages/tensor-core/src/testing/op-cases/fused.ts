@@ -1,6 +1,7 @@
 /** Cases of the fused ops, forward and backward. */
 import fc from 'fast-check';
 import { attentionPair } from '../../fused/attention.js';
+import { geluTanhPair } from '../../fused/gelu-tanh.js';
 import { geluPair } from '../../fused/gelu.js';
 import { layerNormPair } from '../../fused/layer-norm.js';
 import { rmsNormPair } from '../../fused/rms-norm.js';
@@ -203,6 +204,7 @@ const attention: OpCase = {
 const pairs = [
   { forward: attention, op: attentionPair.forward as Op },
   { forward: gelu, op: geluPair.forward as Op },
+  { forward: gelu, op: geluTanhPair.forward as Op },
   { forward: norm(2), op: layerNormPair.forward as Op },
   { forward: norm(1), op: rmsNormPair.forward as Op },
   { forward: softmax, op: softmaxPair.forward as Op },

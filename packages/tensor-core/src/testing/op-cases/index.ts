@@ -3,5 +3,7 @@ import type { OpCase } from './case.js';
 import { elementwiseCases } from './elementwise.js';
 import { fusedCases } from './fused.js';
 import { movementCases } from './movement.js';
+import { quantizedCases } from './quantized.js';
+import { samplingCases } from './sampling.js';
 
-export const opCases: Readonly<Record<string, OpCase>> = { ...elementwiseCases, ...movementCases, ...fusedCases };
+export const opCases: Readonly<Record<string, OpCase>> = { ...elementwiseCases, ...movementCases, ...samplingCases, ...fusedCases, ...quantizedCases };
