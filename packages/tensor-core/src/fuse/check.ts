@@ -14,19 +14,18 @@ export function checkExpression(expression: FusedExpression, operands: readonly 
   const { shape, map, results, reduction } = expression;
   if (results.length + (reduction?.results.length ?? 0) === 0)
     throw new ShapeError('fusedExpression writes nothing: name a node in results');
+  if (reduction && !map[reduction.of])
+    throw new ShapeError(`fusedExpression reduces node ${reduction.of}, the map has ${map.length} nodes`);
+  if (reduction?.axes.some((axis, i) => !(axis in shape) || axis <= (reduction.axes[i - 1] ?? -1)))
+    throw new ShapeError(
+      `fusedExpression reduces axes ${formatShape(reduction.axes)} of ${formatShape(shape)}: name axes that exist, rising`,
+    );
   for (const section of sectionsOf(expression)) checkSection(expression, section, operands);
   const read = new Set([...map, ...(reduction?.epilogue ?? [])].map((node) => (node as { operand?: number }).operand));
   operands.forEach((_, operand) => {
     if (!read.has(operand)) throw new ShapeError(`fusedExpression: operand ${operand} is not read: leave it out`);
   });
-  if (!reduction) return;
-  const reduced = map[reduction.of];
-  if (!reduced) throw new ShapeError(`fusedExpression reduces node ${reduction.of}, the map has ${map.length} nodes`);
-  if (reduction.axes.some((axis, i) => !(axis in shape) || axis <= (reduction.axes[i - 1] ?? -1)))
-    throw new ShapeError(
-      `fusedExpression reduces axes ${formatShape(reduction.axes)} of ${formatShape(shape)}: name axes that exist, rising`,
-    );
-  reductionOp(reduction.kind).infer([{ shape, dtype: reduced.dtype }], reduction);
+  if (reduction) reductionOp(reduction.kind).infer([{ shape, dtype: map[reduction.of]!.dtype }], reduction);
 }
 
 function checkSection(

@@ -6,6 +6,7 @@
 import type { Op } from '../op.js';
 import { absOp } from '../ops/abs.js';
 import { addOp } from '../ops/add.js';
+import { bitcastOp } from '../ops/bitcast.js';
 import { castOp } from '../ops/cast.js';
 import { equalOp, lessEqualOp, lessOp } from '../ops/compare.js';
 import { cosOp } from '../ops/cos.js';
@@ -58,6 +59,7 @@ const list = (): readonly Op[] => [
   logicalNotOp,
   selectOp,
   castOp as Op,
+  bitcastOp as Op,
   shiftRightOp as Op,
 ];
 

@@ -46,7 +46,11 @@ export function graphKey(roots: readonly Tensor[], inputs: readonly Tensor[]): s
   return parts.join('');
 }
 
-function appendNode({ op, inputs, attributes, outputs, recomputed }: GraphNode, ids: Map<Tensor, number>, parts: string[]): void {
+function appendNode(
+  { op, inputs, attributes, outputs, recomputed }: GraphNode,
+  ids: Map<Tensor, number>,
+  parts: string[],
+): void {
   parts.push(op.name, recomputed ? '~' : '(');
   for (const input of inputs) parts.push(String(ids.get(input)), ',');
   parts.push(attributesKey(op, attributes), ';');

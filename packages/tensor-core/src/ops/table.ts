@@ -1,4 +1,5 @@
 /** Every op, by name: what the property tests walk through and the supported-op table is made from. */
+import { fusedExpressionOp } from '../fuse/expression-op.js';
 import { adamwStepOp } from '../fused/adamw-step.js';
 import { attentionPair } from '../fused/attention.js';
 import { dropoutOp } from '../fused/dropout.js';
@@ -125,6 +126,7 @@ const fused: readonly Op[] = [
   cumulativeSumOp,
   massThresholdOp,
   multiHotOp,
+  fusedExpressionOp as Op,
   ...pairs.flatMap(({ forward, backward }): Op[] => [forward as Op, backward as Op]),
 ];
 

@@ -1,11 +1,11 @@
 /**
  * The nearest semi-orthogonal matrix, roughly, by Newton–Schulz iteration of a quintic polynomial:
  *
- *   X₀ = G / max(‖G‖_F, ε),   A = XXᵀ,   X ← aX + (bA + cA²)X
+ *   X₀ = G / max(‖G‖_F, ε),   A = XXᵀ,   X ← aX + (bA + cA²)X,   or A = XᵀX and X(bA + cA²) for a tall G
  *
  * With G = USVᵀ the result is US'Vᵀ: each iteration sends every singular value s to as + bs³ + cs⁵, and five of them with
  * the default coefficients bring all but the smallest into 0.7 … 1.2. It never settles at 1: the coefficients are chosen for
- * a steep start instead. G [m, n] → [m, n]; the smaller side makes A, at most 3 matrices of G's size live at once.
+ * a steep start instead. G [m, n] → [m, n]; A is square of the shorter side.
  *
  * Source: K. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024); torch.optim.Muon, which iterates
  * in bfloat16 where this iterates in f32.
@@ -17,7 +17,6 @@ import { div } from '../ops/div.js';
 import { matmul } from '../ops/matmul.js';
 import { maximum } from '../ops/maximum.js';
 import { mul } from '../ops/mul.js';
-import { transpose } from '../ops/permute.js';
 import { sqrt } from '../ops/sqrt.js';
 import { sum } from '../ops/sum.js';
 import { formatShape } from '../shape.js';
@@ -50,12 +49,11 @@ export function orthogonalize(matrix: Tensor, options: Partial<NewtonSchulzOptio
   const [rows, columns] = matrix.shape as [number, number];
   const tall = rows > columns;
   const norm = sqrt(sum(mul(matrix, matrix)));
-  const unit = div(matrix, maximum(norm, full([], epsilon)));
-  let x = tall ? transpose(unit) : unit;
+  let x = div(matrix, maximum(norm, full([], epsilon)));
   for (let i = 0; i < iterations; i++) {
-    const gram = matmul(x, x, { transposeB: true });
+    const gram = matmul(x, x, { transposeA: tall, transposeB: !tall });
     const polynomial = add(mul(gram, b), mul(matmul(gram, gram), c));
-    x = add(mul(x, a), matmul(polynomial, x));
+    x = add(mul(x, a), tall ? matmul(x, polynomial) : matmul(polynomial, x));
   }
-  return tall ? transpose(x) : x;
+  return x;
 }

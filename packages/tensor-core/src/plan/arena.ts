@@ -71,7 +71,10 @@ interface Gap {
 /** Each slot, in order of birth, at the lowest gap it fits; the gaps are kept, not the slots, because they are few. */
 function firstFit(slots: readonly Slot[], sizes: readonly number[]): number[] {
   const offsets = slots.map(() => 0);
-  const order = slots.map((_, i) => i).filter((i) => sizes[i]! > 0).sort((a, b) => slots[a]!.born - slots[b]!.born);
+  const order = slots
+    .map((_, i) => i)
+    .filter((i) => sizes[i]! > 0)
+    .sort((a, b) => slots[a]!.born - slots[b]!.born);
   const ends = [...order].sort((a, b) => slots[a]!.dies - slots[b]!.dies);
   const gaps: Gap[] = [{ start: 0, end: Infinity }];
   let ended = 0;
@@ -107,7 +110,10 @@ function release(gaps: Gap[], { start, end }: Gap): void {
 /** Each slot, largest first, at the lowest offset where no slot placed before overlaps it in time and place. */
 function largestFirst(slots: readonly Slot[], sizes: readonly number[]): number[] {
   const offsets = slots.map(() => 0);
-  const order = slots.map((_, i) => i).filter((i) => sizes[i]! > 0).sort((a, b) => sizes[b]! - sizes[a]! || a - b);
+  const order = slots
+    .map((_, i) => i)
+    .filter((i) => sizes[i]! > 0)
+    .sort((a, b) => sizes[b]! - sizes[a]! || a - b);
   /** Placed slots by offset. */
   const placed: number[] = [];
   for (const i of order) {

@@ -46,5 +46,8 @@ function describeHeld(device: Device, bytes: number, held: number): string {
     .slice(0, 5)
     .map(({ site, byteLength, count }) => `  ${formatBytes(byteLength)} in ${count} tensors from ${site}`);
   const cure = 'donate the inputs of loops (compile with `donate`), or drop handles you no longer need';
-  return [`${device.name} holds ${formatBytes(held)} of tensors, the budget is ${formatBytes(bytes)}: ${cure}`, ...sites].join('\n');
+  return [
+    `${device.name} holds ${formatBytes(held)} of tensors, the budget is ${formatBytes(bytes)}: ${cure}`,
+    ...sites,
+  ].join('\n');
 }

@@ -26,7 +26,10 @@ const capacity = 256;
 
 const caches = new WeakMap<Device, Map<string, PreparedPlan>>();
 
-export function preparePlan(device: Device, { outputs, inputs, donated, passes = device.passes ?? {} }: PrepareRequest): PreparedPlan {
+export function preparePlan(
+  device: Device,
+  { outputs, inputs, donated, passes = device.passes ?? {} }: PrepareRequest,
+): PreparedPlan {
   let cache = caches.get(device);
   if (!cache) caches.set(device, (cache = new Map()));
   const given = donated ? inputs.map((input) => (donated.has(input) ? 1 : 0)).join('') : '';

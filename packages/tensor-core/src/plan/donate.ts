@@ -32,7 +32,9 @@ export function pairDonations(
   const taken = new Set<number>();
   for (const input of donors) {
     const value = inputs[input]!;
-    const output = outputs.findIndex((candidate) => storage[candidate]!.owner === value && specOf(candidate) === specOf(value));
+    const output = outputs.findIndex(
+      (candidate) => storage[candidate]!.owner === value && specOf(candidate) === specOf(value),
+    );
     if (output < 0) continue;
     taken.add(output);
     pair(input, output);
@@ -45,7 +47,8 @@ export function pairDonations(
     waiting.set(specOf(value), [...(waiting.get(specOf(value)) ?? []), output]);
   });
   for (const input of donors) {
-    const output = paired.has(input) || read.has(inputs[input]!) ? undefined : waiting.get(specOf(inputs[input]!))?.shift();
+    const output =
+      paired.has(input) || read.has(inputs[input]!) ? undefined : waiting.get(specOf(inputs[input]!))?.shift();
     if (output !== undefined) pair(input, output);
   }
   return pairs.sort((a, b) => a.input - b.input);

@@ -88,7 +88,8 @@ function alignColumns(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-const decimals = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
+const decimals = (value: number): string =>
+  value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 
 /** Bytes with a binary unit. */
 export function formatBytes(bytes: number): string {

@@ -43,7 +43,8 @@ export function placeValues({ program, storage, shards, donations, device }: Pla
   const lifetimes = lifetimesOf(program, storage);
   const places: (Place | undefined)[] = values.map(() => undefined);
   inputs.forEach((value, position) => (places[value] ??= { kind: 'input', position, byteOffset: 0 }));
-  for (const { value, input, shard } of shards) places[value] = { kind: 'input', position: input, byteOffset: 0, shard };
+  for (const { value, input, shard } of shards)
+    places[value] = { kind: 'input', position: input, byteOffset: 0, shard };
   const { guards, lastGuard } = guardedSteps(steps, (value) => places[storage[value]!.owner]?.kind === 'input');
 
   // Outputs: over their donor, in a root of their own, or copied at the end.
@@ -108,7 +109,10 @@ function placeInArena(
         slotOf.set(value, slotOf.get(donor)!);
         slots[slotOf.get(value)!]!.dies = dies[value]!;
       } else {
-        slotOf.set(value, slots.push({ byteLength: byteLengthOf(values[value]!), born: born[value]!, dies: dies[value]! }) - 1);
+        slotOf.set(
+          value,
+          slots.push({ byteLength: byteLengthOf(values[value]!), born: born[value]!, dies: dies[value]! }) - 1,
+        );
       }
     }
   });

@@ -81,7 +81,13 @@ export interface PlanRequest {
   readonly passes?: PlanPasses;
 }
 
-export function buildPlan({ outputs, inputs, donated = new Set(), device, passes = device.passes ?? {} }: PlanRequest): Plan {
+export function buildPlan({
+  outputs,
+  inputs,
+  donated = new Set(),
+  device,
+  passes = device.passes ?? {},
+}: PlanRequest): Plan {
   const lowered = lowerGraph({ outputs, inputs, device, simplifies: passes.simplify ?? true });
   const program = optimise(lowered, device, passes);
   checkSizes(program, lowered, device);
@@ -92,7 +98,13 @@ export function buildPlan({ outputs, inputs, donated = new Set(), device, passes
   const steps = program.steps.filter((step) => step.outputs.some((value) => storage[value]!.owner === value));
   const own = { ...program, steps };
   const donations = pairDonations(own, storage, (i) => donated.has(inputs[i]!));
-  const placement = placeValues({ program: own, storage, shards: lowered.shards, donations, device: shares ? device : {} });
+  const placement = placeValues({
+    program: own,
+    storage,
+    shards: lowered.shards,
+    donations,
+    device: shares ? device : {},
+  });
   const taken = new Set(donations.map(({ output }) => output));
   const bytes = (list: readonly Tensor[]): number => list.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
   const inputBytes = bytes(inputs);
@@ -123,7 +135,11 @@ function optimise(lowered: LoweredProgram, device: PlanRequest['device'], passes
 }
 
 /** Index arithmetic in kernels is 32-bit, and a binding has a size: both are checked before anything runs. */
-function checkSizes({ values, steps }: Program, { shards }: LoweredProgram, { name, limits }: PlanRequest['device']): void {
+function checkSizes(
+  { values, steps }: Program,
+  { shards }: LoweredProgram,
+  { name, limits }: PlanRequest['device'],
+): void {
   const whole = new Set(shards.map(({ input }) => input));
   const check = (value: number, by: string): void => {
     const spec = values[value]!;

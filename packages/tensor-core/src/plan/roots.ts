@@ -27,7 +27,11 @@ const heldBy = new WeakMap<Tensor, Held>();
 
 /** Makes `buffer` the value of `tensor`, which forgets the graph behind it. */
 export function materialize(tensor: Tensor, device: Device, buffer: DeviceBuffer): void {
-  const held = { device, buffer, site: tensor.producer?.origin ?? trackedOrigin() ?? 'an unknown line (trackOrigins names it)' };
+  const held = {
+    device,
+    buffer,
+    site: tensor.producer?.origin ?? trackedOrigin() ?? 'an unknown line (trackOrigins names it)',
+  };
   tensor.computedBy ??= tensor.producer?.op.name;
   tensor.producer = undefined;
   tensor.storage = { kind: 'device', device, buffer };
@@ -89,7 +93,5 @@ export function allocationSites(device: Device): AllocationSite[] {
     const total = totals.get(site) ?? { byteLength: 0, count: 0 };
     totals.set(site, { byteLength: total.byteLength + buffer.byteLength, count: total.count + 1 });
   }
-  return [...totals]
-    .map(([site, total]) => ({ site, ...total }))
-    .sort((a, b) => b.byteLength - a.byteLength);
+  return [...totals].map(([site, total]) => ({ site, ...total })).sort((a, b) => b.byteLength - a.byteLength);
 }

@@ -60,7 +60,8 @@ function byCreation(program: Program, created: readonly number[]): Program {
 /** Steps without operands move to their first reader. */
 function constantsLate(program: Program): Program {
   const pending = new Map<number, (typeof program.steps)[number]>();
-  for (const step of program.steps) if (step.inputs.length === 0) for (const value of step.outputs) pending.set(value, step);
+  for (const step of program.steps)
+    if (step.inputs.length === 0) for (const value of step.outputs) pending.set(value, step);
   const done = new Set<(typeof program.steps)[number]>();
   const steps = program.steps.flatMap((step) => {
     if (step.inputs.length === 0) return [];

@@ -52,7 +52,10 @@ const neutral =
 
 const rules: Readonly<Record<string, Rule>> = {
   broadcastTo(application) {
-    const { inputs: [x], attributes } = application;
+    const {
+      inputs: [x],
+      attributes,
+    } = application;
     const inner = x!.from?.op.name === 'broadcastTo' ? x!.from : undefined;
     return unlessMoved(application) ?? (inner && { kind: 'apply', op: inner.op, inputs: inner.inputs, attributes });
   },

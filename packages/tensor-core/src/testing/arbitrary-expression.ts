@@ -11,7 +11,7 @@ import type { ExpressionNode, ExpressionReduction, FusedExpression, NodeOf } fro
 import type { HostTensor } from '../op.js';
 import { broadcastShapes, reducedShape, sameShape } from '../shape.js';
 import { type ValueRange, arbitrarySeed, arbitraryShape, seededValue } from './arbitrary-values.js';
-import { type ExpressionValues, type SectionBuilder, addCast, addConstant, expressionRules } from './expression-rules.js';
+import { type ExpressionValues, type SectionBuilder, addCast, addConstant, addCopy, expressionRules } from './expression-rules.js';
 import { type OpInvocation, invocation } from './op-cases/case.js';
 
 export interface ExpressionOptions {
@@ -66,7 +66,7 @@ export function arbitraryExpression(options: ExpressionOptions = {}): fc.Arbitra
   const flags = fc.array(fc.boolean(), { minLength: 4, maxLength: 4 });
   const operand = fc.record({
     keep: flags,
-    drop: fc.nat(4),
+    drop: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(4) }),
     dtype: values === 'smooth' ? fc.constant<DType>('f32') : fc.constantFrom(...dtypes),
     seed: arbitrarySeed(),
     isReduced: fc.boolean(),
@@ -198,7 +198,7 @@ function reducible(builder: SectionBuilder, kind: ExpressionReduction['kind']): 
   return addCast(builder, builder.nodes.length - 1, 'f32');
 }
 
-/** Writes a copy of an operand when nothing that is written reads one. */
+/** Writes something of an operand when nothing that is written reads one. */
 function readAnOperand(sections: readonly Section[], of?: number): void {
   const isOperand = ({ kind }: ExpressionNode): boolean => kind === 'operand';
   const reads = sections.some(({ builder: { nodes }, results }, i) => {
@@ -208,7 +208,7 @@ function readAnOperand(sections: readonly Section[], of?: number): void {
   if (reads) return;
   const { builder, results } = sections.find((section) => section.builder.nodes.some(isOperand))!;
   const operand = builder.nodes.findIndex(isOperand);
-  results.push(addCast(builder, operand, builder.nodes[operand]!.dtype === 'f32' ? 'bool' : 'f32'));
+  results.push(addCopy(builder, operand));
 }
 
 /** The nodes that `roots` are computed from, and these. */

@@ -59,7 +59,11 @@ export function createArenaDevice({ decomposeFused = false, limits, passes }: Ar
       const bytesAt = (place: Place, spec: TensorSpec): Uint8Array<ArrayBuffer> => {
         const byteLength = byteLengthOf(spec);
         const whole =
-          place.kind === 'arena' ? arena : place.kind === 'output' ? fresh[place.position]!.bytes : shardBytes(place, plan, inputs, limits);
+          place.kind === 'arena'
+            ? arena
+            : place.kind === 'output'
+              ? fresh[place.position]!.bytes
+              : shardBytes(place, plan, inputs, limits);
         if (place.byteOffset + byteLength > whole.byteLength)
           throw new Error(`a value of ${byteLength} bytes leaves its ${place.kind} of ${whole.byteLength} bytes`);
         return whole.subarray(place.byteOffset, place.byteOffset + byteLength);
@@ -105,7 +109,8 @@ export function createArenaDevice({ decomposeFused = false, limits, passes }: Ar
     ...(limits && { limits }),
     ...(passes && { passes }),
     canOverwrite: () => true,
-    supports: (op: Op) => op.reference !== undefined && !(decomposeFused && op.decompose !== undefined && op.name !== 'fusedExpression'),
+    supports: (op: Op) =>
+      op.reference !== undefined && !(decomposeFused && op.decompose !== undefined && op.name !== 'fusedExpression'),
     upload(data: HostArray, spec: TensorSpec) {
       const buffer = new Bytes(byteLengthOf(spec));
       hostView(buffer.bytes.buffer, 0, spec).set(data);

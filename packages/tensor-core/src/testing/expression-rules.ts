@@ -58,8 +58,12 @@ function addApply(builder: SectionBuilder, name: string, inputs: readonly number
 export const addCast = (builder: SectionBuilder, x: number, dtype: DType): number =>
   addApply(builder, 'cast', [x], { dtype });
 
+/** The simplest node that is computed from another of any dtype. */
+export const addCopy = (builder: SectionBuilder, x: number): number =>
+  builder.nodes[x]!.dtype === 'f32' ? addApply(builder, 'neg', [x]) : addCast(builder, x, 'f32');
+
 /** Ops that round nothing, and those of them that may give either zero: the one divides to Infinity, the other to −Infinity. */
-const exactOps = new Set(['neg', 'abs', 'select', 'cast', 'equal', 'less', 'lessEqual']);
+const exactOps = new Set(['neg', 'abs', 'select', 'cast', 'bitcast', 'equal', 'less', 'lessEqual']);
 const exactButForZeros = new Set(['floor', 'maximum', 'minimum']);
 
 /** A node of `dtype`: counted back from the newest that fits, or a new constant. */
@@ -173,6 +177,14 @@ const cast = kinked((builder, [place], choice) => {
   else if (to === 'f32' && from !== 'bool' && isBounded(builder)) tanhOf(builder, result);
 });
 
+/** Which word a NaN is differs, so f32 is only reinterpreted where it is an operand without any. */
+const bitcast = kinked((builder, [place], choice) => {
+  const operand = builder.nodes.findIndex(({ kind, dtype }) => kind === 'operand' && dtype === 'f32');
+  if (isBounded(builder) && operand >= 0) addApply(builder, 'bitcast', [operand], { dtype: 'u32' });
+  else if (!isBounded(builder)) addApply(builder, 'bitcast', [pick(builder, 'u32', place!)], { dtype: 'f32' });
+  addApply(builder, 'bitcast', [pick(builder, 'u32', choice)], { dtype: 'i32' });
+});
+
 const widen: ExpressionRule = (builder, places, choice) => {
   const narrow = builder.nodes.findIndex(({ dtype }) => dtype === 'f16' || dtype === 'bf16');
   if (narrow < 0) product(builder, places, choice);
@@ -208,6 +220,7 @@ export const expressionRules: readonly ExpressionRule[] = [
   shiftRight,
   cast,
   cast,
+  bitcast,
   widen,
   (builder, [place], choice) => void addConstant(builder, 'f32', place! + choice),
 ];

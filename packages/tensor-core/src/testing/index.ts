@@ -36,6 +36,8 @@ export {
   buildGraph,
   graphLoss,
 } from './arbitrary-graph.js';
+export { type ExpressionOptions, arbitraryExpression } from './arbitrary-expression.js';
+export type { ExpressionValues } from './expression-rules.js';
 export { type ArenaDeviceOptions, createArenaDevice } from './arena-device.js';
 export type { CaseOptions, OpCase, OpInvocation } from './op-cases/case.js';
 export { opCases } from './op-cases/index.js';

@@ -20,9 +20,9 @@ const namesWith = (member: keyof Op): string[] => ops.filter((op) => op[member] 
 /** Runs `check` on applications of an op, extreme values included. */
 function forEachCase(name: string, check: (op: Op, given: OpInvocation) => void, numRuns = 60): void {
   for (const values of ['ordinary', 'extreme'] as const) {
-    const property = fc.property(opCases[name]!.invocations({ values, maxLength: 4 }), (given) =>
-      check(opTable.get(name)!, given),
-    );
+    const property = fc.property(opCases[name]!.invocations({ values, maxLength: 4 }), (given) => {
+      check(opTable.get(name)!, given);
+    });
     fc.assert(property, { numRuns });
   }
 }

@@ -62,7 +62,7 @@ describe('gradient accumulation', () => {
         for (const key of ['weight', 'bias'] as const)
           assertClose(await readBack(actual[key]), await readBack(expected[key]), key, { absolute: 1e-6 });
       }),
-      { numRuns: 400 },
+      { numRuns: 30 },
     );
   });
 

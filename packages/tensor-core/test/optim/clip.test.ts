@@ -58,7 +58,7 @@ describe('clipping by global norm', () => {
           }
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 50 },
     );
   });
 

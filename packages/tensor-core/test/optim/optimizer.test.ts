@@ -108,7 +108,7 @@ describe.each(Object.keys(optimisers))('%s', (name) => {
         expect(current.parameters.note).toBe('not a tensor');
         expect(await numbersOf(current)).toEqual(await walk(optimiser, seed, 3));
       }),
-      { numRuns: 400 },
+      { numRuns: 5 },
     );
   });
 
@@ -235,7 +235,7 @@ describe('parameter groups', () => {
         };
         expect(await walk(grouped, seed, 2)).toEqual(await walk(scaled, seed, 2));
       }),
-      { numRuns: 400 },
+      { numRuns: 10 },
     );
   });
 

@@ -87,7 +87,8 @@ function checkSharing(plan: Plan): void {
   const rangeOf = (value: number): (Range & { readonly where: string }) | undefined => {
     const place = places[value];
     if (!place || sizeOf(values[value]!.shape) === 0) return undefined;
-    const where = place.kind === 'arena' ? 'arena' : `${place.kind} ${place.position} ${'shard' in place ? place.shard : ''}`;
+    const where =
+      place.kind === 'arena' ? 'arena' : `${place.kind} ${place.position} ${'shard' in place ? place.shard : ''}`;
     return { where, start: place.byteOffset, end: place.byteOffset + byteLengthOf(values[value]!) };
   };
   const owners = values.flatMap((_, value) => (storage[value]!.owner === value && rangeOf(value) ? [value] : []));

@@ -157,7 +157,12 @@ describe('inputs larger than a binding', () => {
     for (const device of [createArenaDevice({ limits }), createReferenceDevice({ limits })]) {
       const actual = await evaluate(build(), { device });
       for (const [i, value] of actual.entries())
-        assertClose(await readBack(value), await readBack(expected[i]!), `value ${i} on ${device.name}`, i === 0 ? undefined : exact);
+        assertClose(
+          await readBack(value),
+          await readBack(expected[i]!),
+          `value ${i} on ${device.name}`,
+          i === 0 ? undefined : exact,
+        );
     }
     const plan = compile((w: Tensor) => gather(w, tensor(ids)), { device: createArenaDevice({ limits }) }).plan(
       placeholder(weight),
@@ -168,7 +173,7 @@ describe('inputs larger than a binding', () => {
   it('and cannot be are errors that name the tensor, the limit and a cure', () => {
     const device = createArenaDevice({ limits });
     expect(() => compile((w: Tensor) => tanh(w), { device }).plan(placeholder(weight))).toThrow(
-      /tanh reads f32\[300, 8\], which is larger than one binding of arena \(2048 bytes\)/,
+      /tanh reads f32\[300,8\], which is larger than one binding of arena \(2048 bytes\)/,
     );
     expect(() => compile((x: Tensor) => sum(broadcastTo(x, [100, 8])), { device }).plan(full([8], 1))).toThrow(
       /f32\[100, 8\], a result of broadcastTo, takes 3200 bytes, one binding of arena holds 2048/,

@@ -58,14 +58,21 @@ function everything(recipe: GraphRecipe, inputs: readonly Tensor[], checkpoints:
 
 const hosts = (values: readonly Tensor[]): Promise<HostTensor[]> => Promise.all(values.map((value) => readBack(value)));
 
-async function run(recipe: GraphRecipe, device: Device, { checkpoints, donate }: Pick<Way, 'checkpoints' | 'donate'>): Promise<HostTensor[]> {
+async function run(
+  recipe: GraphRecipe,
+  device: Device,
+  { checkpoints, donate }: Pick<Way, 'checkpoints' | 'donate'>,
+): Promise<HostTensor[]> {
   const build = (inputs: readonly Tensor[]): Tensor[] => everything(recipe, inputs, checkpoints);
   const compiled = compile(build, { device, donate: donate ? [0] : [] });
   return hosts(await compiled(recipe.inputs.map(toTensor)));
 }
 
 const unplanned = (recipe: GraphRecipe, way: Way): Promise<HostTensor[]> =>
-  run(recipe, createReferenceDevice({ decomposeFused: way.decomposeFused }), { checkpoints: way.checkpoints, donate: false });
+  run(recipe, createReferenceDevice({ decomposeFused: way.decomposeFused }), {
+    checkpoints: way.checkpoints,
+    donate: false,
+  });
 
 function compareAll(actual: readonly HostTensor[], expected: readonly HostTensor[], tolerance: Tolerance): void {
   expected.forEach((value, i) => assertClose(actual[i]!, value, `value ${i} of ${expected.length}`, tolerance));
@@ -78,7 +85,10 @@ describe('plans of random graphs', () => {
   it('compute on shared and overwritten bytes what unplanned graphs compute, to the last bit', async () => {
     await fc.assert(
       fc.asyncProperty(arbitraryGraph(), arbitraryWay, async (recipe, way) => {
-        const device = createArenaDevice({ decomposeFused: way.decomposeFused, passes: { ...way.passes, recognise: false } });
+        const device = createArenaDevice({
+          decomposeFused: way.decomposeFused,
+          passes: { ...way.passes, recognise: false },
+        });
         compareAll(await run(recipe, device, way), await unplanned(recipe, way), exact);
       }),
       { numRuns: 1500 },

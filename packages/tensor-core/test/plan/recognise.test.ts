@@ -116,7 +116,10 @@ describe('recognition of fused ops', () => {
   });
 
   it('runs the primitives where the device has no fused op', () => {
-    const poor: Device = { ...device, supports: (op, ...rest) => op.name !== 'softmax' && device.supports(op, ...rest) };
+    const poor: Device = {
+      ...device,
+      supports: (op, ...rest) => op.name !== 'softmax' && device.supports(op, ...rest),
+    };
     expect(stepsOf(plainSoftmax, [x], poor)).not.toContain('softmax');
   });
 });

@@ -15,4 +15,5 @@ export type {
   Statement,
   ValueType,
 } from './types.js';
-export { f32x4, f64x2, i16x8, i32x4, i64x2, i8x16, v128 } from './vector-instructions.js';
+export { f32x4, f64x2 } from './float-vector-instructions.js';
+export { i16x8, i32x4, i64x2, i8x16, v128 } from './vector-instructions.js';

@@ -1,7 +1,7 @@
 /**
  * Assembles a WebAssembly module (specification, section 5.5): function types, one imported memory, functions, one function
  * table, exports and function names. The memory is always imported, as `env.memory`, so that the caller owns it and several
- * modules can share it.
+ * modules can share it; functions of the caller may be imported beside it.
  */
 import { FunctionBuilder, localVariable } from './function-builder.js';
 import { unsignedLeb128 } from './leb128.js';
@@ -30,12 +30,25 @@ export type ParameterLocals<P extends Parameters> = { readonly [K in keyof P]: L
 export class ModuleBuilder {
   readonly #sharedMemory: boolean;
   readonly #types = new Map<string, number>();
+  readonly #imports: { name: string; typeIndex: number }[] = [];
   readonly #functions: { name: string; typeIndex: number; exported: boolean; body: Bytes }[] = [];
   readonly #table: number[] = [];
 
   /** @param options.sharedMemory whether the imported memory is shared between threads. */
   constructor(options: { readonly sharedMemory?: boolean } = {}) {
     this.#sharedMemory = options.sharedMemory ?? false;
+  }
+
+  /** Declares a function that the caller gives as `env.<name>`. Imports are numbered first: declare them before functions. */
+  import<R extends ValueType | 'void'>(
+    name: string,
+    parameters: readonly ValueType[],
+    result: R,
+  ): FunctionReference<R> {
+    if (this.#functions.length > 0) throw new Error(`ModuleBuilder: import "${name}" before adding functions`);
+    const typeIndex = this.#typeIndex(parameters, result);
+    this.#imports.push({ name, typeIndex });
+    return { name, index: this.#imports.length - 1, typeIndex, parameters, result };
   }
 
   /** Adds a function whose body is written by `write`. */
@@ -60,7 +73,7 @@ export class ModuleBuilder {
       exported,
       body: body.encode(result === 'void' ? 'fallthrough' : 'unreachable'),
     });
-    return { name, index: this.#functions.length - 1, typeIndex, parameters, result };
+    return { name, index: this.#imports.length + this.#functions.length - 1, typeIndex, parameters, result };
   }
 
   /** Appends functions to the function table and returns the table index of the first. */
@@ -74,8 +87,14 @@ export class ModuleBuilder {
   encode(): Uint8Array<ArrayBuffer> {
     const types = [...this.#types.keys()].map((key) => key.split(',').map(Number));
     const exported = this.#functions.flatMap((entry, index) =>
-      entry.exported ? [[...nameBytes(entry.name), 0x00, ...unsignedLeb128(index)]] : [],
+      entry.exported ? [[...nameBytes(entry.name), 0x00, ...unsignedLeb128(this.#imports.length + index)]] : [],
     );
+    const imports = this.#imports.map(({ name, typeIndex }) => [
+      ...nameBytes('env'),
+      ...nameBytes(name),
+      0x00,
+      ...unsignedLeb128(typeIndex),
+    ]);
     const limits = this.#sharedMemory ? [0x03, 0, ...unsignedLeb128(MAXIMUM_PAGES)] : [0x00, 0];
     const tableLimits = [0x00, ...unsignedLeb128(this.#table.length)];
     const elements = concatenate([[0x00, 0x41, 0x00, 0x0b], vector(this.#table.map((index) => unsignedLeb128(index)))]);
@@ -83,7 +102,7 @@ export class ModuleBuilder {
     return concatenate([
       HEADER,
       section(SECTION.type, vector(types)),
-      section(SECTION.import, vector([[...nameBytes('env'), ...nameBytes('memory'), 0x02, ...limits]])),
+      section(SECTION.import, vector([[...nameBytes('env'), ...nameBytes('memory'), 0x02, ...limits], ...imports])),
       section(SECTION.function, vector(this.#functions.map((entry) => unsignedLeb128(entry.typeIndex)))),
       hasTable ? section(SECTION.table, vector([[FUNCTION_REFERENCE_TYPE, ...tableLimits]])) : [],
       section(SECTION.export, vector(exported)),
@@ -106,7 +125,8 @@ export class ModuleBuilder {
   /** Function names, which stack traces and profilers show (specification, appendix A.4). */
   #nameSection(): Bytes {
     const functionNames = 1;
-    const names = vector(this.#functions.map((entry, index) => [...unsignedLeb128(index), ...nameBytes(entry.name)]));
+    const all = [...this.#imports, ...this.#functions];
+    const names = vector(all.map((entry, index) => [...unsignedLeb128(index), ...nameBytes(entry.name)]));
     return concatenate([nameBytes('name'), [functionNames], unsignedLeb128(names.length), names]);
   }
 }

@@ -91,6 +91,11 @@ export function ternary<T extends ValueType>(type: T, opcode: readonly number[])
   return (a, b, c) => expression(type, codeOf(type, a), codeOf(type, b), codeOf(type, c), opcode);
 }
 
+/** A vector instruction of one operand, by its SIMD opcode. */
+export const vectorUnary = (opcode: number): Unary<'v128'> => unary('v128', 'v128', simd(opcode));
+/** A vector instruction of two operands, by its SIMD opcode. */
+export const vectorBinary = (opcode: number): Binary<'v128'> => binary('v128', 'v128', simd(opcode));
+
 /** `[vector count] -> [vector]`. */
 export function shift(opcode: readonly number[]): Shift {
   return (vector, count) => expression('v128', codeOf('v128', vector), codeOf('i32', count), opcode);

@@ -1,9 +1,9 @@
 /**
  * 128-bit vector instructions as tables of typed functions: the SIMD and relaxed SIMD proposals, both part of
  * WebAssembly 3.0 (specification, section 5.4.8). A v128 has no lane type of its own; the table's name gives the lanes.
+ * Bits and integers are here, floating-point lanes in `float-vector-instructions.ts`.
  */
 import {
-  binary,
   codeOf,
   extractLane,
   littleEndian,
@@ -15,15 +15,13 @@ import {
   storeLane,
   ternary,
   unary,
+  vectorBinary,
+  vectorUnary,
 } from './operands.js';
 import type { Binary, ExtractLane, Load, ReplaceLane, Shift, Store, StoreLane, Ternary, Unary } from './operands.js';
 import type { Expression, Operand } from './types.js';
 
 type Vector = 'v128';
-
-const vectorUnary = (opcode: number): Unary<Vector> => unary('v128', 'v128', simd(opcode));
-const vectorBinary = (opcode: number): Binary<Vector> => binary('v128', 'v128', simd(opcode));
-const vectorTernary = (opcode: number): Ternary<Vector> => ternary('v128', simd(opcode));
 
 /** Instructions on the 128 bits as such. */
 export const v128: {
@@ -36,7 +34,11 @@ export const v128: {
   readonly load32Zero: Load<Vector>;
   /** Loads 8 bytes into 64-bit lane 0; the rest is zero. */
   readonly load64Zero: Load<Vector>;
+  /** Loads 8 bytes as four unsigned 16-bit numbers into 32-bit lanes. */
+  readonly load16x4Unsigned: Load<Vector>;
   readonly store: Store<Vector>;
+  readonly store8Lane: StoreLane;
+  readonly store16Lane: StoreLane;
   readonly store32Lane: StoreLane;
   readonly store64Lane: StoreLane;
   readonly not: Unary<Vector>;
@@ -54,7 +56,10 @@ export const v128: {
   load64Splat: load('v128', simd(10), 2),
   load32Zero: load('v128', simd(92), 2),
   load64Zero: load('v128', simd(93), 2),
+  load16x4Unsigned: load('v128', simd(4), 1),
   store: store('v128', simd(11), 2),
+  store8Lane: storeLane(simd(88), 0, 16),
+  store16Lane: storeLane(simd(89), 1, 8),
   store32Lane: storeLane(simd(90), 2, 4),
   store64Lane: storeLane(simd(91), 2, 2),
   not: vectorUnary(77),
@@ -62,7 +67,7 @@ export const v128: {
   andNot: vectorBinary(79),
   or: vectorBinary(80),
   xor: vectorBinary(81),
-  bitselect: vectorTernary(82),
+  bitselect: ternary('v128', simd(82)),
   anyTrue: unary('v128', 'i32', simd(83)),
 };
 
@@ -96,9 +101,21 @@ export const i32x4: {
   readonly replaceLane: ReplaceLane<'i32'>;
   readonly eq: Binary<Vector>;
   readonly ne: Binary<Vector>;
+  readonly ltSigned: Binary<Vector>;
+  readonly ltUnsigned: Binary<Vector>;
+  readonly gtSigned: Binary<Vector>;
+  readonly gtUnsigned: Binary<Vector>;
+  readonly leSigned: Binary<Vector>;
+  readonly leUnsigned: Binary<Vector>;
+  readonly geSigned: Binary<Vector>;
+  readonly neg: Unary<Vector>;
   readonly add: Binary<Vector>;
   readonly sub: Binary<Vector>;
   readonly mul: Binary<Vector>;
+  readonly minSigned: Binary<Vector>;
+  readonly minUnsigned: Binary<Vector>;
+  readonly maxSigned: Binary<Vector>;
+  readonly maxUnsigned: Binary<Vector>;
   readonly shl: Shift;
   readonly shrSigned: Shift;
   readonly shrUnsigned: Shift;
@@ -121,9 +138,21 @@ export const i32x4: {
   replaceLane: replaceLane('i32', simd(28), 4),
   eq: vectorBinary(55),
   ne: vectorBinary(56),
+  ltSigned: vectorBinary(57),
+  ltUnsigned: vectorBinary(58),
+  gtSigned: vectorBinary(59),
+  gtUnsigned: vectorBinary(60),
+  leSigned: vectorBinary(61),
+  leUnsigned: vectorBinary(62),
+  geSigned: vectorBinary(63),
+  neg: vectorUnary(161),
   add: vectorBinary(174),
   sub: vectorBinary(177),
   mul: vectorBinary(181),
+  minSigned: vectorBinary(182),
+  minUnsigned: vectorBinary(183),
+  maxSigned: vectorBinary(184),
+  maxUnsigned: vectorBinary(185),
   shl: shift(simd(171)),
   shrSigned: shift(simd(172)),
   shrUnsigned: shift(simd(173)),
@@ -149,87 +178,3 @@ export const i64x2: {
   extendedMultiplyHighUnsigned: vectorBinary(223),
 };
 
-/** Four f32 lanes. */
-export const f32x4: {
-  /** The same constant in all lanes. */
-  readonly constant: (value: number) => Expression<Vector>;
-  readonly splat: Unary<'f32', Vector>;
-  readonly extractLane: ExtractLane<'f32'>;
-  readonly replaceLane: ReplaceLane<'f32'>;
-  readonly eq: Binary<Vector>;
-  readonly ne: Binary<Vector>;
-  readonly lt: Binary<Vector>;
-  readonly gt: Binary<Vector>;
-  readonly le: Binary<Vector>;
-  readonly ge: Binary<Vector>;
-  readonly abs: Unary<Vector>;
-  readonly neg: Unary<Vector>;
-  readonly sqrt: Unary<Vector>;
-  readonly add: Binary<Vector>;
-  readonly sub: Binary<Vector>;
-  readonly mul: Binary<Vector>;
-  readonly div: Binary<Vector>;
-  /** IEEE minimum: NaN if either is NaN. */
-  readonly min: Binary<Vector>;
-  /** IEEE maximum: NaN if either is NaN. */
-  readonly max: Binary<Vector>;
-  /** `right < left ? right : left`, one instruction on x64. */
-  readonly pmin: Binary<Vector>;
-  /** `left < right ? right : left`, one instruction on x64. */
-  readonly pmax: Binary<Vector>;
-  readonly convertI32x4Signed: Unary<Vector>;
-  readonly truncSatSigned: Unary<Vector>;
-  /** Relaxed SIMD: `first * second + third`, rounded once where the hardware fuses, twice elsewhere. */
-  readonly relaxedMadd: Ternary<Vector>;
-  /** Relaxed SIMD: `third - first * second`, rounded once where the hardware fuses. */
-  readonly relaxedNmadd: Ternary<Vector>;
-} = {
-  constant: (value) => ({
-    type: 'v128',
-    code: [...simd(12), ...littleEndian(16, (view) => [0, 4, 8, 12].forEach((at) => view.setFloat32(at, value, true)))],
-  }),
-  splat: unary('f32', 'v128', simd(19)),
-  extractLane: extractLane('f32', simd(31), 4),
-  replaceLane: replaceLane('f32', simd(32), 4),
-  eq: vectorBinary(65),
-  ne: vectorBinary(66),
-  lt: vectorBinary(67),
-  gt: vectorBinary(68),
-  le: vectorBinary(69),
-  ge: vectorBinary(70),
-  abs: vectorUnary(224),
-  neg: vectorUnary(225),
-  sqrt: vectorUnary(227),
-  add: vectorBinary(228),
-  sub: vectorBinary(229),
-  mul: vectorBinary(230),
-  div: vectorBinary(231),
-  min: vectorBinary(232),
-  max: vectorBinary(233),
-  pmin: vectorBinary(234),
-  pmax: vectorBinary(235),
-  convertI32x4Signed: vectorUnary(250),
-  truncSatSigned: vectorUnary(248),
-  relaxedMadd: vectorTernary(0x105),
-  relaxedNmadd: vectorTernary(0x106),
-};
-
-/** Two f64 lanes: what sums in double precision need. */
-export const f64x2: {
-  readonly splat: Unary<'f64', Vector>;
-  readonly extractLane: ExtractLane<'f64'>;
-  readonly add: Binary<Vector>;
-  readonly sub: Binary<Vector>;
-  readonly mul: Binary<Vector>;
-  readonly div: Binary<Vector>;
-  /** Widens f32 lanes 0 and 1. */
-  readonly promoteLowF32x4: Unary<Vector>;
-} = {
-  splat: unary('f64', 'v128', simd(20)),
-  extractLane: extractLane('f64', simd(33), 2),
-  add: vectorBinary(240),
-  sub: vectorBinary(241),
-  mul: vectorBinary(242),
-  div: vectorBinary(243),
-  promoteLowF32x4: vectorUnary(95),
-};

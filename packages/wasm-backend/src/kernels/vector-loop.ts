@@ -1,9 +1,11 @@
 /**
- * Loops over contiguous f32 elements, four at a time, with a tail of single elements. The body is written once against
- * `Lanes` and emitted for whole vectors (unrolled), and again for the tail, where a load fills all lanes with the one
- * element and a store writes lane 0. So a tail element goes through the same instructions as any other and has the same bits.
+ * Loops over contiguous elements, four at a time, with a tail of single elements. The body is written once against `Lanes`
+ * and emitted for whole vectors (unrolled), and again for the tail, where a load fills all lanes with the one element and a
+ * store writes lane 0. So a tail element goes through the same instructions as any other and has the same bits.
+ *
+ * Elements are 32-bit words, 16-bit halves or bytes in memory and always 32-bit lanes in a vector.
  */
-import { f32x4, i16x8, i32, i32x4, v128 } from '../emit/index.js';
+import { f32x4, i16x8, i32, i32x4, i8x16, v128 } from '../emit/index.js';
 import type { Expression, FunctionBuilder, Local, Statement } from '../emit/index.js';
 
 /** How the body of a vector loop reaches the elements of this round. */
@@ -14,16 +16,24 @@ export interface Lanes {
   load(cursor: Local<'i32'>): Expression<'v128'>;
   /** Writes four elements at a cursor. */
   store(cursor: Local<'i32'>, value: Expression<'v128'>): Statement;
+  /** Four halves at a half cursor, in the low bits of the lanes. */
+  loadHalf(cursor: Local<'i32'>): Expression<'v128'>;
+  /** Writes the low halves of four lanes at a half cursor. */
+  storeHalf(cursor: Local<'i32'>, value: Expression<'v128'>): Statement;
   /** Four mask bytes at a byte cursor as 32-bit lanes: all ones where the byte is not 0. */
   loadMask(cursor: Local<'i32'>): Expression<'v128'>;
+  /** Writes four lanes of all ones or all zeros as bytes 1 and 0 at a byte cursor. */
+  storeMask(cursor: Local<'i32'>, mask: Expression<'v128'>): Statement;
   /** The value with lanes that hold no element of their own set to 0; what sums must add. */
   own(value: Expression<'v128'>): Expression<'v128'>;
 }
 
 /** What a vector loop walks over. Cursors are consumed: afterwards they point behind the last element. */
 export interface VectorLoop {
-  /** Pointers to f32 elements. */
+  /** Pointers to 32-bit elements. */
   readonly cursors: readonly Local<'i32'>[];
+  /** Pointers to 16-bit elements. */
+  readonly halfCursors?: readonly Local<'i32'>[];
   /** Pointers to bytes, such as masks. */
   readonly byteCursors?: readonly Local<'i32'>[];
   /** Number of elements; not changed. */
@@ -34,47 +44,74 @@ export interface VectorLoop {
 
 const LANES = 4;
 
-/** Emits the loop. */
+/** Emits the loop, each unrolled copy of the body after the other. */
 export function forEachVector(f: FunctionBuilder, loop: VectorLoop, body: (lanes: Lanes) => void): void {
-  const { cursors, byteCursors = [], unroll } = loop;
+  forEachGroup(f, loop, (group) => group.forEach(body));
+}
+
+/** Emits the loop with a body that is given all unrolled copies of a round at once. */
+export function forEachGroup(f: FunctionBuilder, loop: VectorLoop, body: (group: readonly Lanes[]) => void): void {
+  const { cursors, halfCursors = [], byteCursors = [], unroll } = loop;
   const remaining = f.let('remaining', loop.count);
   const advance = (elements: number): void => {
     for (const cursor of cursors) f.set(cursor, i32.add(cursor, elements * 4));
+    for (const cursor of halfCursors) f.set(cursor, i32.add(cursor, elements * 2));
     for (const cursor of byteCursors) f.set(cursor, i32.add(cursor, elements));
   };
   for (const copies of unroll > 1 ? [unroll, 1] : [1]) {
     f.countDown(remaining, copies * LANES, () => {
-      for (let copy = 0; copy < copies; copy += 1) body(vectorLanes(copy));
+      body(Array.from({ length: copies }, (_, copy) => vectorLanes(copy)));
       advance(copies * LANES);
     });
   }
   const onlyFirst = f.let('onlyFirst', i32x4.constant(-1, 0, 0, 0));
   f.countDown(remaining, 1, () => {
-    body(singleLane(onlyFirst));
+    body([singleLane(onlyFirst)]);
     advance(1);
   });
 }
+
+const NONE = i32x4.constant(0, 0, 0, 0);
+/** The bytes 1 where a mask byte is all ones. */
+const ONES = i32x4.constant(0x01010101, 0x01010101, 0x01010101, 0x01010101);
+/** The first byte, and the first two bytes, of each lane. */
+const FIRST_BYTES = [0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12];
+const FIRST_HALVES = [0, 1, 4, 5, 8, 9, 12, 13, 0, 1, 4, 5, 8, 9, 12, 13];
 
 function vectorLanes(copy: number): Lanes {
   return {
     copy,
     load: (cursor) => v128.load(cursor, copy * 16),
     store: (cursor, value) => v128.store(cursor, value, copy * 16),
+    loadHalf: (cursor) => v128.load16x4Unsigned(cursor, copy * 8),
+    storeHalf: (cursor, value) => v128.store64Lane(cursor, i8x16.shuffle(value, NONE, FIRST_HALVES), 0, copy * 8),
     loadMask: (cursor) => {
       const bytes = v128.load32Zero(cursor, copy * 4);
       const wide = i32x4.extendLowI16x8Unsigned(i16x8.extendLowI8x16Unsigned(bytes));
-      return i32x4.ne(wide, i32x4.constant(0, 0, 0, 0));
+      return i32x4.ne(wide, NONE);
+    },
+    storeMask: (cursor, mask) => {
+      const bytes = v128.and(i8x16.shuffle(mask, NONE, FIRST_BYTES), ONES);
+      return v128.store32Lane(cursor, bytes, 0, copy * 4);
     },
     own: (value) => value,
   };
 }
 
+/** One element in all lanes, whichever loop it is read in. */
+export const splat: Pick<Lanes, 'load' | 'loadHalf' | 'loadMask'> = {
+  load: (cursor) => v128.load32Splat(cursor),
+  loadHalf: (cursor) => i32x4.splat(i32.load16Unsigned(cursor)),
+  loadMask: (cursor) => i32x4.ne(i32x4.splat(i32.load8Unsigned(cursor)), NONE),
+};
+
 function singleLane(onlyFirst: Local<'v128'>): Lanes {
   return {
     copy: 0,
-    load: (cursor) => v128.load32Splat(cursor),
+    ...splat,
     store: (cursor, value) => v128.store32Lane(cursor, value, 0),
-    loadMask: (cursor) => i32x4.ne(i32x4.splat(i32.load8Unsigned(cursor)), i32x4.constant(0, 0, 0, 0)),
+    storeHalf: (cursor, value) => v128.store16Lane(cursor, value, 0),
+    storeMask: (cursor, mask) => v128.store8Lane(cursor, v128.and(mask, ONES), 0),
     own: (value) => v128.and(value, onlyFirst),
   };
 }

@@ -4,10 +4,13 @@
  * Bindings, all in group 0: 0 the uniform block `u`, then the operands in order, then `status` for kernels that check
  * indices (see `status.ts`). Inputs are read-only, outputs read-write.
  *
+ * An input that an output lies on is no operand: the body reads it out of the output (see `Kernel.inPlace`).
+ *
  * Workgroups are numbered in one dimension, `block`. The executable folds them into a two-dimensional grid, because a
  * dimension holds at most 65,535; so there may be more blocks than asked for, and every body ends the surplus ones.
  */
 import type { WgslScalar } from '../element.js';
+import { type Declaration, declare } from './functions.js';
 import type { Uniforms } from './uniforms.js';
 
 /** What a binding of a dispatch is: an operand of the op, or the device's status words. */
@@ -38,7 +41,7 @@ export interface DispatchDefinition {
   readonly operands: readonly Operand[];
   readonly uniforms: Uniforms;
   /** Module-scope declarations: functions, workgroup memory. */
-  readonly declarations?: readonly string[];
+  readonly declarations?: readonly Declaration[];
   /** True to bind the status words. */
   readonly status?: boolean;
   /** Invocations per workgroup. */
@@ -58,7 +61,8 @@ export function dispatch(definition: DispatchDefinition): Dispatch {
   });
   if (status) bound.push(`@group(0) @binding(${operands.length + 1}) var<storage, read_write> status: ${statusType};`);
   const source = `@group(0) @binding(0) var<uniform> u: array<vec4u, ${uniforms.vectors}>;
-${[...bound, ...declarations].join('\n')}
+${bound.join('\n')}
+${declare(declarations)}
 
 @compute @workgroup_size(${invocations})
 fn main(
@@ -80,18 +84,19 @@ ${body}
   };
 }
 
-const elementsPerBlock = 64;
+/** Invocations of a workgroup that has no use for neighbours. */
+export const loneInvocations = 64;
 
-/** A dispatch with one invocation per element; the body sees its number as `i`. */
-export function elementDispatch(
-  definition: Omit<DispatchDefinition, 'invocations' | 'workgroups'> & { readonly count: number },
-): Dispatch {
+export type ElementDefinition = Omit<DispatchDefinition, 'invocations' | 'workgroups'> & { readonly count: number };
+
+/** A dispatch with one invocation per element, or per word; the body sees its number as `i`. */
+export function elementDispatch(definition: ElementDefinition): Dispatch {
   const { count, uniforms, body } = definition;
   return dispatch({
     ...definition,
-    invocations: elementsPerBlock,
-    workgroups: Math.ceil(count / elementsPerBlock),
-    body: `  let i = block * ${elementsPerBlock}u + lane;
+    invocations: loneInvocations,
+    workgroups: Math.ceil(count / loneInvocations),
+    body: `  let i = block * ${loneInvocations}u + lane;
   if (i >= ${uniforms.u32(count)}) { return; }
 ${body}`,
   });

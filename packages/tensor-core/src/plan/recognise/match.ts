@@ -47,7 +47,9 @@ export function matchPattern(pattern: Pattern, value: number, around: Surroundin
       return undefined;
     if (isMarked(theirs, pattern.marked)) {
       const { value: found } = ours.attributes as { readonly value: number };
-      return state.captured === undefined || state.captured === found ? remember({ ...state, captured: found }) : undefined;
+      return state.captured === undefined || state.captured === found
+        ? remember({ ...state, captured: found })
+        : undefined;
     }
     if (attributesKey(theirs.op, theirs.attributes) !== attributesKey(ours.op, ours.attributes)) return undefined;
     const covered = { ...state, covered: new Set(state.covered).add(ours) };

@@ -52,7 +52,10 @@ const isMatmulOf = (step: PlanStep | undefined, transposeB: boolean): step is Pl
 };
 
 const none = (): object => ({});
-const own = (op: Op): FusedPattern['spellings'][number] => (operands, attributes) => op.decompose!(operands, attributes);
+const own =
+  (op: Op): FusedPattern['spellings'][number] =>
+  (operands, attributes) =>
+    op.decompose!(operands, attributes);
 
 const elementwise = (op: object, operandCount: number): FusedPattern => ({
   op: op as Op,

@@ -52,7 +52,8 @@ function recogniseOne(
 
   let changed = false;
   steps.forEach((root, i) => {
-    if (root.op.name !== row.root) return;
+    // Every fused op computes in f32.
+    if (root.op.name !== row.root || values[root.outputs[0]!]!.dtype !== 'f32') return;
     for (const specs of row.operands(root, around)) {
       for (const pattern of patternsOf(row, specs, device, patterns)) {
         const match = matchPattern(pattern, root.outputs[0]!, around);
