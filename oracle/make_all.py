@@ -5,6 +5,7 @@ import sys
 sys.dont_write_bytecode = True
 
 import chat_template
+import functions
 import gradient_clipping
 import images_files
 import images_processor
@@ -17,6 +18,7 @@ import livr_training
 import model_cases
 import operations
 import optimiser
+import sampling
 import schedules
 import tiny_models
 import tokenizer_golden
@@ -24,8 +26,8 @@ import tokenizer_golden
 # Later ones read what earlier ones wrote: models first, the adapter before the training.
 STEPS = (
     tiny_models, model_cases, index_tables, images_resize, images_smart_resize, images_processor, images_files,
-    tokenizer_golden, chat_template, optimiser, gradient_clipping, schedules, operations, livr_forward, livr_adapter,
-    livr_training,
+    tokenizer_golden, chat_template, optimiser, gradient_clipping, schedules, operations, functions, sampling, livr_forward,
+    livr_adapter, livr_training,
 )  # fmt: skip
 
 

@@ -36,6 +36,22 @@ export { trackOrigins } from './graph/origin.js';
 export { checkpoint, customGrad, grad, valueAndGrad } from './autograd/grad.js';
 export { type JacobianOptions, vectorJacobianProduct } from './autograd/gradients.js';
 
+// Fused expressions: what a backend makes code from.
+export {
+  type ApplyNode,
+  type ExpressionNode,
+  type ExpressionReduction,
+  type ExpressionSection,
+  type FusedExpression,
+  type ReductionKind,
+  reducedSpace,
+  sectionsOf,
+} from './fuse/expression.js';
+export { fusedExpressionOp } from './fuse/expression-op.js';
+export { expressionKey } from './fuse/key.js';
+export { type Loop, type LoopNest, loopNest } from './fuse/loop-nest.js';
+export { scalarOps } from './fuse/scalar-ops.js';
+
 // Primitives.
 export { opTable } from './ops/table.js';
 export { abs } from './ops/abs.js';

@@ -38,6 +38,7 @@ export {
 } from './arbitrary-graph.js';
 export { type ExpressionOptions, arbitraryExpression } from './arbitrary-expression.js';
 export type { ExpressionValues } from './expression-rules.js';
+export { type LoopOptions, type LoopReport, decodingLoop, trainingLoop } from './check-memory.js';
 export { type ArenaDeviceOptions, createArenaDevice } from './arena-device.js';
 export type { CaseOptions, OpCase, OpInvocation } from './op-cases/case.js';
 export { opCases } from './op-cases/index.js';

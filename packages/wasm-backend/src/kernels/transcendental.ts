@@ -6,8 +6,8 @@
  *   relative error, 3.1e-9 before rounding), result 2e^r * 2^(n-1). n comes from adding 1.5 * 2^23, which rounds to an
  *   integer, and n + 126 sits in the low bits of that sum, ready to be shifted into the exponent. Relative error below 2e-7;
  *   results below 2^-125.5 are 0, above the f32 range infinity.
- * - log, for normal positive x only: x = 2^e m, m in [sqrt 1/2, sqrt 2), s = (m - 1)/(m + 1), log m = 2 atanh s by its series
- *   to s^11. Relative error below 2e-7.
+ * - log, of normal positive x: x = 2^e m, m in [sqrt 1/2, sqrt 2), s = (m - 1)/(m + 1), log m = 2 atanh s by its series
+ *   to s^11. Relative error below 2e-7. `emitLog` takes any x.
  * - erf, tanh: x P(x^2) / Q(x^2), minimax of the relative error by Lawson-weighted least squares on [-3.9, 3.9] and [-9, 9],
  *   exactly 1 or -1 beyond. Error below 4e-7, absolute and relative.
  */
@@ -23,7 +23,7 @@ export type VectorFunction = (x: Expression<'v128'>) => Local<'v128'>;
 export type VectorFunctionEmitter = (f: FunctionBuilder, arithmetic: Arithmetic) => VectorFunction;
 
 /** c0 + c1 x + c2 x^2 + ... by Horner's rule. */
-function polynomial(f: FunctionBuilder, { multiplyAdd }: Arithmetic, coefficients: readonly number[]): VectorFunction {
+export function polynomial(f: FunctionBuilder, { multiplyAdd }: Arithmetic, coefficients: readonly number[]): VectorFunction {
   const locals = coefficients.map((value, i) => vectorConstant(f, `c${i}`, value));
   return (x) => {
     let sum = f.let('sum', locals.at(-1) as Local<'v128'>);
@@ -93,6 +93,26 @@ export const emitLogOfNormal: VectorFunctionEmitter = (f, arithmetic) => {
     // Small parts first: e ln2Low + tail, then 2 s, then e ln2High.
     const small = arithmetic.multiplyAdd(e, ln2Low, tail);
     return f.let('log', arithmetic.multiplyAdd(e, ln2High, f32x4.add(f32x4.add(s, s), small)));
+  };
+};
+
+/** log x for every x: NaN below 0, -Infinity at both zeros; subnormal x are scaled first. */
+export const emitLog: VectorFunctionEmitter = (f, arithmetic) => {
+  const log = emitLogOfNormal(f, arithmetic);
+  const smallestNormal = vectorConstant(f, 'smallestNormal', 2 ** -126);
+  const scale = vectorConstant(f, 'scale', 2 ** 23);
+  const logOfScale = vectorConstant(f, 'logOfScale', 23 * Math.LN2);
+  const infinity = vectorConstant(f, 'infinity', Infinity);
+  const zero = vectorConstant(f, 'zero', 0);
+  return (value) => {
+    const x = f.let('x', value);
+    const tiny = f.let('tiny', f32x4.lt(x, smallestNormal));
+    const normal = f.let('normal', v128.bitselect(f32x4.mul(x, scale), x, tiny));
+    const finite = f32x4.sub(log(normal), v128.and(logOfScale, tiny));
+    const bounded = v128.bitselect(infinity, finite, f32x4.eq(x, infinity));
+    const atZero = v128.bitselect(f32x4.neg(infinity), bounded, f32x4.eq(x, zero));
+    // All ones is a NaN.
+    return f.let('log', v128.or(atZero, v128.not(f32x4.ge(x, zero))));
   };
 };
 

@@ -98,23 +98,21 @@ function vectorLanes(copy: number): Lanes {
   };
 }
 
-/** One element in all lanes, whichever loop it is read in. */
-export const splat: Pick<Lanes, 'load' | 'loadHalf' | 'loadMask'> = {
+/** One element at a time: a load fills all lanes with it, a store writes lane 0. */
+export const single: Omit<Lanes, 'copy' | 'own'> = {
   load: (cursor) => v128.load32Splat(cursor),
+  store: (cursor, value) => v128.store32Lane(cursor, value, 0),
   loadHalf: (cursor) => i32x4.splat(i32.load16Unsigned(cursor)),
+  storeHalf: (cursor, value) => v128.store16Lane(cursor, value, 0),
   loadMask: (cursor) => i32x4.ne(i32x4.splat(i32.load8Unsigned(cursor)), NONE),
+  storeMask: (cursor, mask) => v128.store8Lane(cursor, v128.and(mask, ONES), 0),
 };
 
-function singleLane(onlyFirst: Local<'v128'>): Lanes {
-  return {
-    copy: 0,
-    ...splat,
-    store: (cursor, value) => v128.store32Lane(cursor, value, 0),
-    storeHalf: (cursor, value) => v128.store16Lane(cursor, value, 0),
-    storeMask: (cursor, mask) => v128.store8Lane(cursor, v128.and(mask, ONES), 0),
-    own: (value) => v128.and(value, onlyFirst),
-  };
-}
+const singleLane = (onlyFirst: Local<'v128'>): Lanes => ({
+  copy: 0,
+  ...single,
+  own: (value) => v128.and(value, onlyFirst),
+});
 
 /** One accumulator per unrolled copy, so that the additions of a round do not wait for each other. */
 export class Accumulators {

@@ -1,0 +1,27 @@
+/** 1,000 training steps and 2,000 decoding steps hold what the first ones held. No collector is asked. */
+import { describe, expect, it } from 'vitest';
+import { createReferenceDevice } from '../../src/index.js';
+import { createArenaDevice, decodingLoop, trainingLoop } from '../../src/testing/index.js';
+
+/** The engine's own heap moves by this much on its own between two looks. */
+const slackBytes = 32 * 2 ** 20;
+const measure = (): number => process.memoryUsage().rss;
+
+describe.each([
+  ['reference', createReferenceDevice],
+  ['planned bytes', createArenaDevice],
+] as const)('long loops on the %s device', (_name, create) => {
+  it('train 1,000 steps in flat memory, and learn', async () => {
+    const { deviceBytes, measured, last } = await trainingLoop(create(), { steps: 1000, measure });
+    expect(deviceBytes[1]).toBe(deviceBytes[0]);
+    expect(measured[1] - measured[0]).toBeLessThan(slackBytes);
+    expect(last).toBeLessThan(0.2);
+  });
+
+  it('decode 2,000 tokens in flat memory', async () => {
+    const { deviceBytes, measured, last } = await decodingLoop(create(), { steps: 2000, measure });
+    expect(deviceBytes[1]).toBe(deviceBytes[0]);
+    expect(measured[1] - measured[0]).toBeLessThan(slackBytes);
+    expect(last).toBeGreaterThanOrEqual(0);
+  });
+});
