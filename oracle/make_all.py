@@ -12,6 +12,7 @@ import images_processor
 import images_resize
 import images_smart_resize
 import index_tables
+import layer_gradients
 import livr_adapter
 import livr_forward
 import livr_training
@@ -25,7 +26,7 @@ import tokenizer_golden
 
 # Later ones read what earlier ones wrote: models first, the adapter before the training.
 STEPS = (
-    tiny_models, model_cases, index_tables, images_resize, images_smart_resize, images_processor, images_files,
+    tiny_models, model_cases, layer_gradients, index_tables, images_resize, images_smart_resize, images_processor, images_files,
     tokenizer_golden, chat_template, optimiser, gradient_clipping, schedules, operations, functions, sampling, livr_forward,
     livr_adapter, livr_training,
 )  # fmt: skip

@@ -1,6 +1,6 @@
 // Values, graph and devices.
 export type { DType, HostArray } from './dtype.js';
-export { byteSizeOf, hostView, isFloat } from './dtype.js';
+export { byteSizeOf, encoderOf, hostView, isFloat } from './dtype.js';
 export { GradientError, ShapeError, TensorStateError } from './errors.js';
 export { type Shape, broadcastStrides, formatShape, sameShape, sizeOf, stridesOf } from './shape.js';
 export { type GraphNode, Tensor, type TensorLike, type TensorSpec, placeholder, tensor } from './tensor.js';

@@ -62,7 +62,7 @@ export interface LanguageOutputs {
   readonly attentions?: readonly Tensor[];
 }
 
-interface LayerOutputs {
+export interface LayerOutputs {
   readonly x: Tensor;
   readonly key: Tensor;
   readonly value: Tensor;
@@ -97,7 +97,13 @@ function layerRunner(context: ModelContext, inputs: LanguageInputs): (x: Tensor,
   };
 }
 
-function decoderLayer(context: ModelContext, x: Tensor, inputs: LanguageInputs, index: number): LayerOutputs {
+/** Layer `index` on hidden states x [B, S, hidden]; of the inputs it reads tables, mask and cache. */
+export function decoderLayer(
+  context: ModelContext,
+  x: Tensor,
+  inputs: Omit<LanguageInputs, 'inputsEmbeds'>,
+  index: number,
+): LayerOutputs {
   const { numAttentionHeads, numKeyValueHeads, headDim, rmsNormEps } = context.config.textConfig;
   const { cos, sin, mask, cache, cacheLength } = inputs;
   const [batch, length] = x.shape as [number, number];

@@ -104,10 +104,15 @@ export function visionForward(context: ModelContext, pixelValues: Tensor, operan
   return { patchEmbed, blocks, tokens: reshape(gather(merged, operands.unitPlace), [images, patches / block, -1]) };
 }
 
-function visionBlock(
+/**
+ * The block `name` on patches x [B, n, hidden] in window order.
+ *
+ * @param segmentOf i32 [1, n]: patches attend to those of the same number, their window or their frame.
+ */
+export function visionBlock(
   context: ModelContext,
   x: Tensor,
-  { cos, sin }: VisionOperands,
+  { cos, sin }: Pick<VisionOperands, 'cos' | 'sin'>,
   name: string,
   segmentOf: Tensor,
 ): Tensor {

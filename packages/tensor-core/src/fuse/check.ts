@@ -2,9 +2,16 @@
 import type { DType } from '../dtype.js';
 import { ShapeError } from '../errors.js';
 import { fullOp } from '../op.js';
-import { broadcastShapes, formatShape, sameShape } from '../shape.js';
+import { formatShape } from '../shape.js';
 import type { TensorSpec } from '../tensor.js';
-import { type ExpressionNode, type ExpressionSection, type FusedExpression, type NodeOf, sectionsOf } from './expression.js';
+import {
+  type ExpressionNode,
+  type ExpressionSection,
+  type FusedExpression,
+  type NodeOf,
+  sectionsOf,
+  stretches,
+} from './expression.js';
 import { reductionOp, scalarOps } from './scalar-ops.js';
 
 const isNarrow = (dtype: DType): boolean => dtype === 'f16' || dtype === 'bf16';
@@ -65,7 +72,7 @@ const checks: { readonly [Kind in ExpressionNode['kind']]: (check: NodeCheck<Kin
   operand({ node: { operand, dtype }, section: { shape }, operands, refuse }) {
     const spec = operands[operand] ?? refuse(`reads operand ${operand} of ${operands.length}`);
     if (spec.dtype !== dtype) refuse(`reads operand ${operand} as ${dtype}, it is ${spec.dtype}`);
-    if (!sameShape(broadcastShapes(spec.shape, shape, 'fusedExpression'), shape))
+    if (!stretches(spec.shape, shape))
       refuse(`reads operand ${operand} of shape ${formatShape(spec.shape)}, which does not stretch to ${formatShape(shape)}`);
   },
   constant({ node: { constant, dtype }, expression: { constants }, refuse }) {

@@ -84,6 +84,12 @@ export interface FusedExpression {
 export const reducedSpace = (shape: Shape, { axes, keepDimensions }: ExpressionReduction): number[] =>
   reducedShape(shape, axes, keepDimensions);
 
+/** True when an operand of shape `from` is broadcast to `to`, and not `to` to it. */
+export function stretches(from: Shape, to: Shape): boolean {
+  const missing = to.length - from.length;
+  return missing >= 0 && from.every((size, axis) => size === 1 || size === to[axis + missing]);
+}
+
 /** One section of an expression with its space. */
 export interface ExpressionSection {
   readonly name: 'map' | 'epilogue';

@@ -1,5 +1,186 @@
-/** Placeholder of the fusion pass until it lands: the program as it is. */
+/**
+ * Fusion: elementwise steps and reductions that feed each other become one `fusedExpression` step.
+ *
+ * Steps are visited in order. Each fusible step starts as a group of its own and takes in the groups that write its operands,
+ * nearest first, as long as
+ *
+ * - the form holds the result (`build-expression.ts`): producers of the same space, single elements, at most one reduction
+ *   over any axes with what comes before and after it. A producer that is broadcast is not computed once per copy;
+ * - nobody else reads a value of the group before the group has run (a group runs at the place of its last member), so
+ *   the order of everything else stays as it is;
+ * - all members are forward work or all are recomputed work; a barrier is never looked through;
+ * - it has at most `mostBindings` operands and results, and `mostNodes` nodes;
+ * - memory does not grow (`live-bytes.ts`);
+ * - the device supports the expression. It should refuse what it would run slower than the steps one by one, such as a map
+ *   with results of its own before a reduction to a single element, on a device that folds those with few threads.
+ *
+ * A value that is also read outside is written as one more result. A step that nothing joins stays as it is.
+ */
 import type { Device } from '../device.js';
-import type { Program } from '../plan/program.js';
+import type { Op } from '../op.js';
+import type { PlanStep, Program } from '../plan/program.js';
+import { type Group, type GroupStep, buildExpression } from './build-expression.js';
+import { sectionsOf } from './expression.js';
+import { fusedExpressionOp } from './expression-op.js';
+import { type ProgramLeaves, leavesOf } from './leaves.js';
+import { type LiveBytes, type MergeRange, trackLiveBytes } from './live-bytes.js';
 
-export const fuseProgram = (program: Program, _device: Pick<Device, 'supports' | 'limits'>): Program => program;
+/** What every WebGPU adapter can bind at once. */
+const mostBindings = 8;
+const mostNodes = 64;
+
+type FusionDevice = Pick<Device, 'supports'>;
+
+/** The program with groups of steps replaced by fused expressions. Values keep their numbers; some are not there any more. */
+export function fuseProgram(program: Program, device: FusionDevice): Program {
+  const leaves = leavesOf(program);
+  const groups = groupSteps(program, leaves, device);
+  return { ...program, steps: emitSteps(program, leaves, groups, device) };
+}
+
+interface PlacedGroup extends Group {
+  /** The place where the group runs: its last member. */
+  readonly last: number;
+}
+
+/** The group of every fusible step. */
+function groupSteps(program: Program, leaves: ProgramLeaves, device: FusionDevice): (PlacedGroup | undefined)[] {
+  const groupOf: (PlacedGroup | undefined)[] = program.steps.map((_, step) =>
+    leaves.leaves[step]!.length === 0
+      ? undefined
+      : { members: [step], last: step, ...(leaves.kinds[step] === 'reduction' && { reduction: step }) },
+  );
+  const placeOf = (step: number): number => groupOf[step]?.last ?? step;
+  const live = trackLiveBytes(program, leaves, placeOf);
+  const fusion: Fusion = { program, leaves, device, live, placeOf };
+  program.steps.forEach((_, step) => {
+    const tried = new Set<PlacedGroup>();
+    for (;;) {
+      const group = groupOf[step];
+      const producer = group && nearestProducer(group, leaves, groupOf, tried);
+      if (!producer) return;
+      tried.add(producer);
+      const merged = merge(fusion, producer, group);
+      if (merged) for (const member of merged.members) groupOf[member] = merged;
+    }
+  });
+  return groupOf;
+}
+
+/** The group that wrote an operand of `group` last, of those not tried yet. */
+function nearestProducer(
+  group: PlacedGroup,
+  { leaves, writers }: ProgramLeaves,
+  groupOf: readonly (PlacedGroup | undefined)[],
+  tried: ReadonlySet<PlacedGroup>,
+): PlacedGroup | undefined {
+  let nearest: PlacedGroup | undefined;
+  for (const member of group.members)
+    for (const { value, constant } of leaves[member]!) {
+      const writer = constant === undefined ? writers[value] : undefined;
+      const producer = writer === undefined ? undefined : groupOf[writer];
+      if (producer && producer !== group && !tried.has(producer) && producer.last > (nearest?.last ?? -1)) nearest = producer;
+    }
+  return nearest;
+}
+
+interface Fusion {
+  readonly program: Program;
+  readonly leaves: ProgramLeaves;
+  readonly device: FusionDevice;
+  readonly live: LiveBytes;
+  readonly placeOf: (step: number) => number;
+}
+
+/** Both groups as one, if every rule allows it. */
+function merge(fusion: Fusion, producer: PlacedGroup, consumer: PlacedGroup): PlacedGroup | undefined {
+  const { program, leaves, device, live, placeOf } = fusion;
+  const { steps } = program;
+  if (producer.reduction !== undefined && consumer.reduction !== undefined) return undefined;
+  const isRecomputed = (group: Group): boolean => steps[group.members[0]!]!.recomputed === true;
+  if (isRecomputed(producer) !== isRecomputed(consumer)) return undefined;
+  const reduction = producer.reduction ?? consumer.reduction;
+  const merged: PlacedGroup = {
+    members: [...producer.members, ...consumer.members].sort((a, b) => a - b),
+    last: consumer.last,
+    ...(reduction !== undefined && { reduction }),
+  };
+  const members = new Set(merged.members);
+  const range: MergeRange = { from: producer.last, to: merged.last, firstMember: merged.members[0]!, ...split(producer) };
+  const isLate = (reader: number): boolean => members.has(reader) || reader === steps.length || placeOf(reader) > merged.last;
+  const isConvex = producer.members.every((member) => leaves.readers[steps[member]!.outputs[0]!]!.every(isLate));
+  if (!isConvex || !live.allows(range)) return undefined;
+  const step = buildExpression(program, leaves, merged);
+  if (!step || !fitsLimits(step) || !isSupported(step, program, device)) return undefined;
+  live.commit(range);
+  return merged;
+
+  /** What the producer group reads and writes, as seen from outside. */
+  function split(group: PlacedGroup): Pick<MergeRange, 'operands' | 'vanishing' | 'written'> {
+    const own = new Set(group.members);
+    const operands = new Set<number>();
+    const [vanishing, written]: [number[], number[]] = [[], []];
+    for (const member of group.members) {
+      for (const { value, constant } of leaves.leaves[member]!)
+        if (constant === undefined && !own.has(leaves.writers[value] ?? -1)) operands.add(value);
+      const value = steps[member]!.outputs[0]!;
+      const readers = leaves.readers[value]!;
+      if (readers.every((reader) => own.has(reader))) continue;
+      (readers.every((reader) => members.has(reader)) ? vanishing : written).push(value);
+    }
+    return { operands: [...operands], vanishing, written };
+  }
+}
+
+const fitsLimits = ({ inputs, outputs, expression }: GroupStep): boolean =>
+  inputs.length > 0 &&
+  inputs.length + outputs.length <= mostBindings &&
+  sectionsOf(expression).reduce((sum, { nodes }) => sum + nodes.length, 0) <= mostNodes;
+
+const isSupported = ({ inputs, expression }: GroupStep, { values }: Program, device: FusionDevice): boolean =>
+  device.supports(
+    fusedExpressionOp as Op,
+    inputs.map((value) => values[value]!),
+    expression,
+  );
+
+/** The steps of the fused program: groups at the place of their last member, leaf steps before their first reader. */
+function emitSteps(
+  program: Program,
+  leaves: ProgramLeaves,
+  groupOf: readonly (PlacedGroup | undefined)[],
+  device: FusionDevice,
+): PlanStep[] {
+  const { steps, outputs } = program;
+  const emitted: PlanStep[] = [];
+  const done = new Set<number>();
+  const emit = (step: PlanStep): void => {
+    step.inputs.forEach(emitLeaf);
+    emitted.push(step);
+  };
+  const emitLeaf = (value: number): void => {
+    const writer = leaves.writers[value];
+    if (writer === undefined || leaves.kinds[writer] !== 'leaf' || done.has(writer)) return;
+    done.add(writer);
+    emit(steps[writer]!);
+  };
+  steps.forEach((step, i) => {
+    const group = groupOf[i];
+    if (leaves.kinds[i] === 'leaf' || (group && group.last !== i)) return;
+    emit(group ? stepOf(group, program, leaves, device) : step);
+  });
+  outputs.forEach(emitLeaf);
+  return emitted;
+}
+
+/** A group as a step: itself when it is a single step whose operands are what they were. */
+function stepOf(group: PlacedGroup, program: Program, leaves: ProgramLeaves, device: FusionDevice): PlanStep {
+  const last = program.steps[group.last]!;
+  const isAlone = group.members.length === 1;
+  if (isAlone && leaves.leaves[group.last]!.every(({ value, constant }, i) => constant === undefined && value === last.inputs[i]))
+    return last;
+  const step = buildExpression(program, leaves, group);
+  if (!step || (isAlone && !(fitsLimits(step) && isSupported(step, program, device)))) return last;
+  const { inputs, outputs, expression } = step;
+  return { ...last, op: fusedExpressionOp as Op, inputs, outputs, attributes: expression };
+}

@@ -5,9 +5,10 @@
  * it, S = Σ e^(z−m), U = Σ e^(z−m)·(z−m) and the label's logit; two states meet at m' = max(m₁, m₂) with weights e^(m−m').
  * At the end lse = log S + m and entropy = log S − U/S.
  *
- * Order is part of the memory contract. The x of a chunk is a barrier behind everything the chunks before it have left, so
- * that no schedule can start a chunk while another one's logits are alive; and the first x of the backward direction is a
- * barrier behind the cotangents, so that logits computed again are not taken for those of the forward direction.
+ * Order is part of the memory contract. A chunk reads x and its weights through barriers behind everything that the chunks
+ * before it have left, so that no schedule can start it (or widen its weights) while the logits of another are alive. The
+ * first chunk of the backward direction stands behind the cotangents, so that what is computed again, logits and widened
+ * weights, is not taken for that of the forward direction and kept until then.
  */
 import { add } from '../ops/add.js';
 import { barrier } from '../ops/barrier.js';
@@ -29,7 +30,15 @@ import { stopGradient } from '../ops/stop-gradient.js';
 import { sub } from '../ops/sub.js';
 import { sum } from '../ops/sum.js';
 import type { QuantizationFormat } from '../quantize/format.js';
-import { type Weight, cutRows, fromOperands, weightShape } from '../quantize/quantized-tensor.js';
+import {
+  type Weight,
+  cutRows,
+  formatOf,
+  fromOperands,
+  isQuantized,
+  operandsOf,
+  weightShape,
+} from '../quantize/quantized-tensor.js';
 import type { Tensor } from '../tensor.js';
 import {
   type HeadOperands,
@@ -80,6 +89,18 @@ const asColumn = (x: Tensor): Tensor => reshape(x, [x.size, 1]);
 function chunkLogits(x: Tensor, { weight, bias }: ClassChunk, { temperature }: LinearCrossEntropyAttributes): Tensor {
   const raw = linear(x, weight, bias);
   return temperature === 1 ? raw : div(raw, temperature);
+}
+
+/** x and the weights of a chunk, there only when `before` are. */
+function behind(before: readonly Tensor[], x: Tensor, chunk: ClassChunk): readonly [Tensor, ClassChunk] {
+  const { weight } = chunk;
+  const later = isQuantized(weight)
+    ? fromOperands(
+        operandsOf(weight).map((part) => barrier(part, ...before)),
+        formatOf(weight),
+      )
+    : barrier(weight, ...before);
+  return [barrier(x, ...before), { ...chunk, weight: later }];
 }
 
 /** Where the label of a row is a class of the chunk: bool [n, classes of the chunk]. */
@@ -134,8 +155,8 @@ export function forwardGraph(
 ): readonly Tensor[] {
   const { x, labels } = head;
   let state: RunningState | undefined;
-  for (const chunk of classChunks(head, attributes, boundaries)) {
-    const rows: Tensor = state ? barrier(x, ...tensorsOf(state)) : x;
+  for (const each of classChunks(head, attributes, boundaries)) {
+    const [rows, chunk]: readonly [Tensor, ClassChunk] = state ? behind(tensorsOf(state), x, each) : [x, each];
     const next = chunkState(chunkLogits(rows, chunk, attributes), labels, chunk, attributes.entropy);
     state = state ? merged(state, next) : next;
   }
@@ -154,7 +175,8 @@ export function backwardGraph(
 ): readonly Tensor[] {
   const { forward, needed } = attributes;
   const head = separateBackward(operands, attributes);
-  const { x, labels, logSumExp, entropy, cotangents } = head;
+  const { x, logSumExp, entropy, cotangents } = head;
+  const labels = barrier(head.labels, cotangents);
   const row = (i: number): Tensor => reshape(slice(cotangents, 0, i, i + 1), labels.shape);
   const perLogit = (value: Tensor): Tensor =>
     asColumn(forward.temperature === 1 ? value : div(value, forward.temperature));
@@ -167,8 +189,8 @@ export function backwardGraph(
   const dWeight: Tensor[] = [];
   const dBias: Tensor[] = [];
   let before: readonly Tensor[] = [cotangents];
-  for (const chunk of classChunks(head, forward, boundaries)) {
-    const rows: Tensor = barrier(x, ...before);
+  for (const each of classChunks(head, forward, boundaries)) {
+    const [rows, chunk]: readonly [Tensor, ClassChunk] = behind(before, x, each);
     const relative = sub(chunkLogits(rows, chunk, forward), asColumn(logSumExp));
     const p = exp(relative);
     const spread = entropy && mul(perLogit(row(2)), add(wherePossible(p, relative), asColumn(entropy)));

@@ -36,15 +36,19 @@ function unitInterval(words: Tensor): Tensor {
   return add(mul(cast(high, 'f32'), 2 ** -16), mul(add(cast(low, 'f32'), 0.5), 2 ** -32));
 }
 
-/** Standard exponential numbers, f32. `seed` is a run-time u32 [2], `stream` tells apart the draws made from one seed. */
-export function randomExponential(seed: Tensor, shape: readonly number[], stream: number): Tensor {
-  const v = minimum(unitInterval(randomBits(seed, shape, stream)), belowOne);
+/** The standard exponential number that each u32 word stands for: finite and above 0 for all of them. */
+export function exponentialOf(words: Tensor): Tensor {
+  const v = minimum(unitInterval(words), belowOne);
   const s = div(v, sub(2, v));
   const squared = square(s);
   let series: Tensor | number = 1 / (2 * seriesTerms - 1);
   for (let term = seriesTerms - 1; term >= 1; term--) series = add(mul(squared, series), 1 / (2 * term - 1));
   return select(less(v, 0.5), mul(mul(s, 2), series), neg(log(sub(1, v))));
 }
+
+/** Standard exponential numbers, f32. `seed` is a run-time u32 [2], `stream` tells apart the draws made from one seed. */
+export const randomExponential = (seed: Tensor, shape: readonly number[], stream: number): Tensor =>
+  exponentialOf(randomBits(seed, shape, stream));
 
 /** Standard Gumbel numbers, f32: finite, from about -2.8 to 22.9. */
 export const randomGumbel = (seed: Tensor, shape: readonly number[], stream: number): Tensor =>

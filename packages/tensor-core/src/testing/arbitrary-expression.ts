@@ -7,9 +7,15 @@
  */
 import fc from 'fast-check';
 import type { DType } from '../dtype.js';
-import type { ExpressionNode, ExpressionReduction, FusedExpression, NodeOf } from '../fuse/expression.js';
+import {
+  type ExpressionNode,
+  type ExpressionReduction,
+  type FusedExpression,
+  type NodeOf,
+  stretches,
+} from '../fuse/expression.js';
 import type { HostTensor } from '../op.js';
-import { broadcastShapes, reducedShape, sameShape } from '../shape.js';
+import { reducedShape } from '../shape.js';
 import { type ValueRange, arbitrarySeed, arbitraryShape, seededValue } from './arbitrary-values.js';
 import { type ExpressionValues, type SectionBuilder, addCast, addConstant, addCopy, expressionRules } from './expression-rules.js';
 import { type OpInvocation, invocation } from './op-cases/case.js';
@@ -174,14 +180,6 @@ function buildSection({ values, constants, operands, space, steps, reduced }: Se
   });
   for (const { rule, places, choice } of steps) expressionRules[rule]!(builder, places, choice);
   return builder;
-}
-
-function stretches(from: readonly number[], to: readonly number[]): boolean {
-  try {
-    return sameShape(broadcastShapes(from, to, ''), to);
-  } catch {
-    return false;
-  }
 }
 
 /** The last `count` computed nodes. */

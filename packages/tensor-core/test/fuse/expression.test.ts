@@ -170,7 +170,7 @@ describe('malformed expressions', () => {
     [{ map: [...good.map.slice(0, 2), { ...product!, op: 'logicalAnd' }] }, /logicalAnd does not take f32/],
     [{ results: [2, 2] }, /writes a node of the map twice/],
     [{ results: [1] }, /result 1 of the map is operand, not computed there/],
-    [{ shape: [2, 4] }, /do not broadcast/],
+    [{ shape: [2, 4] }, /shape \[2, 3\], which does not stretch to \[2, 4\]/],
     [{ shape: [1, 3] }, /shape \[2, 3\], which does not stretch to \[1, 3\]/],
     [{ reduction: { ...good.reduction!, axes: [2] } }, /reduces axes \[2\] of \[2, 3\]: name axes that exist, rising/],
     [{ reduction: { ...good.reduction!, of: 9 } }, /reduces node 9, the map has 3 nodes/],

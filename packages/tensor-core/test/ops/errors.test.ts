@@ -1,23 +1,28 @@
 /** Operands that an op cannot take: a ShapeError that names the op and the operands, when the graph is built. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type DType,
   ShapeError,
   type Tensor,
+  type TensorSpec,
   abs,
   adamwStep,
   add,
   arange,
   argmax,
   attention,
+  bitcast,
   broadcastTo,
   cast,
   concat,
   createReferenceDevice,
+  cumulativeSum,
   div,
   dropout,
   equal,
   exp,
+  formatShape,
   full,
   gather,
   gelu,
@@ -30,6 +35,7 @@ import {
   max,
   mul,
   neg,
+  opTable,
   pad,
   permute,
   randomBits,
@@ -47,13 +53,14 @@ import {
   tensor,
   updateSlice,
 } from '../../src/index.js';
+import { opCases } from '../../src/testing/index.js';
 
 const of = (shape: readonly number[], dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
 
 const cases: Readonly<Record<string, readonly [build: () => unknown, message: RegExp]>> = {
   'shapes that do not broadcast': [
     () => add(of([2, 3]), of([4])),
-    /add: shapes \[2, 3\] and \[4\] do not broadcast \(3 against 4\)/,
+    /add of f32\[2, 3\] and f32\[4\]: .* do not broadcast \(3 against 4\)/,
   ],
   'two dtypes': [() => mul(of([2]), of([2], 'i32')), /mul does not take f32\[2\] with i32\[2\]/],
   'arithmetic on bool': [() => add(of([2], 'bool'), of([2], 'bool')), /add does not take bool/],
@@ -65,10 +72,17 @@ const cases: Readonly<Record<string, readonly [build: () => unknown, message: Re
   'comparing half bits': [() => equal(of([2], 'f16'), of([2], 'f16')), /equal does not take f16/],
   'logic on numbers': [() => logicalAnd(of([2]), of([2])), /logicalAnd does not take f32\[2\] with f32\[2\]/],
   'not of numbers': [() => logicalNot(of([2], 'i32')), /logicalNot does not take i32/],
-  'a condition that is no bool': [() => select(of([2]), of([2]), of([2])), /select needs a bool condition, got f32/],
+  'a condition that is no bool': [
+    () => select(of([2]), of([2]), of([3])),
+    /select needs a bool condition, got condition f32\[2\], a f32\[2\] and b f32\[3\]/,
+  ],
+  'branches that do not broadcast': [
+    () => select(of([2], 'bool'), of([2]), of([3])),
+    /select of bool\[2\], f32\[2\] and f32\[3\]: .* do not broadcast \(2 against 3\)/,
+  ],
   'branches of two dtypes': [
     () => select(of([2], 'bool'), of([2]), of([2], 'i32')),
-    /select needs branches of one dtype, got f32 and i32/,
+    /select needs branches of one dtype, got condition bool\[2\], a f32\[2\] and b i32\[2\]/,
   ],
   'a fraction next to integers': [() => add(arange(3), 1.5), /1\.5 is no i32/],
   'infinity next to integers': [() => select(of([3], 'bool'), arange(3), -Infinity), /-Infinity is no i32/],
@@ -94,11 +108,11 @@ const cases: Readonly<Record<string, readonly [build: () => unknown, message: Re
   'concatenating other dtypes': [() => concat([of([2]), of([2], 'i32')], 0), /i32\[2\] does not fit f32\[2\]/],
   'an update that is too long': [
     () => updateSlice(of([2, 3]), of([3, 3]), of([1], 'i32'), 0),
-    /updateSlice along axis 0: \[3, 3\] does not fit into \[2, 3\]/,
+    /updateSlice along axis 0: update f32\[3, 3\] and target f32\[2, 3\] do not fit/,
   ],
   'a start that is no integer': [
     () => updateSlice(of([2]), of([1]), of([1]), 0),
-    /updateSlice: start is one i32, got f32\[1\]/,
+    /updateSlice: start is one i32, got f32\[1\] with target f32\[2\] and update f32\[1\]/,
   ],
   'rows of a scalar': [
     () => gather(of([]), of([2], 'i32')),
@@ -110,9 +124,9 @@ const cases: Readonly<Record<string, readonly [build: () => unknown, message: Re
   ],
   'updates of another shape': [
     () => scatterAdd(of([3]), of([2], 'i32'), 4),
-    /scatterAdd: updates \[3\] do not start with the shape of the i32 indices \[2\]/,
+    /scatterAdd: updates f32\[3\] and indices i32\[2\] do not fit; the indices are i32/,
   ],
-  'adding up bools': [() => scatterAdd(of([2], 'bool'), of([2], 'i32'), 4), /scatterAdd does not add bool/],
+  'adding up bools': [() => scatterAdd(of([2], 'bool'), of([2], 'i32'), 4), /scatterAdd does not add bool \(updates bool\[2\] and indices i32\[2\]\)/],
   'a sum of bools': [() => sum(of([2], 'bool')), /sum does not add bool \(shape \[2\]\): cast it first/],
   'a sum over no axis': [() => sum(of([2]), 1), /sum: axis 1 does not exist in a tensor of 1 axes/],
   'a maximum of half bits': [() => max(of([2], 'bf16')), /max does not compare bf16/],
@@ -146,25 +160,33 @@ const cases: Readonly<Record<string, readonly [build: () => unknown, message: Re
     () => linear(of([2, 3]), of([4, 5])),
     /linear: x \[2, 3\] does not fit weight \[4, 5\]; the weight is \[out, in\]/,
   ],
-  'linear with a half weight': [
-    () => linear(of([2, 3]), of([4, 3], 'f16')),
-    /linear computes in f32, got f16\[4, 3\]: cast it first/,
+  'rmsNorm with a half weight': [
+    () => rmsNorm(of([2, 3]), of([3], 'f16')),
+    /rmsNorm computes in f32, got x f32\[2, 3\] and weight f16\[3\]: cast the others first/,
+  ],
+  'bits of another width': [
+    () => bitcast(of([2], 'f16'), 'u32'),
+    /bitcast is between f32, i32 and u32, got f16\[2\] to u32: cast it first/,
+  ],
+  'running sums of bools': [
+    () => cumulativeSum(of([2], 'bool')),
+    /cumulativeSum adds f32, i32 or u32 along an axis, got bool\[2\] and axis 0/,
   ],
   'rmsNorm that does not fit': [
     () => rmsNorm(of([2, 3]), of([4])),
-    /rmsNorm: weight \[4\] does not fit the last axis of \[2, 3\]/,
+    /rmsNorm: x f32\[2, 3\] and weight f32\[4\] do not fit; the weight is a vector as long as the last axis/,
   ],
   'layerNorm that does not fit': [
     () => layerNorm(of([2, 3]), of([3]), of([4])),
-    /layerNorm: weight \[3\] and bias \[4\] do not fit the last axis of \[2, 3\]/,
+    /layerNorm: x f32\[2, 3\], weight f32\[3\] and bias f32\[4\] do not fit/,
   ],
   'softmax of a scalar': [() => softmax(of([])), /softmax needs a last axis/],
   'softmax of integers': [() => softmax(of([2], 'i32')), /softmax computes in f32, got i32\[2\]/],
   'gelu of half bits': [() => gelu(of([2], 'f16')), /gelu computes in f32, got f16\[2\]/],
-  'a gate of another shape': [() => swiglu(of([2]), of([3])), /swiglu: gate \[2\] and up \[3\] differ/],
+  'a gate of another shape': [() => swiglu(of([2]), of([3])), /swiglu: gate f32\[2\] and up f32\[3\] do not fit/],
   'an odd rotary width': [
     () => rope(of([1, 1, 2, 3]), of([1, 2, 1]), of([1, 2, 1])),
-    /rope: tables \[1, 2, 1\] and \[1, 2, 1\] do not fit x \[1, 1, 2, 3\]/,
+    /rope: x f32\[1, 1, 2, 3\], cos f32\[1, 2, 1\] and sin f32\[1, 2, 1\] do not fit/,
   ],
   'a dropout of everything': [
     () => dropout(of([2]), 1, of([2], 'u32'), 0),
@@ -172,11 +194,11 @@ const cases: Readonly<Record<string, readonly [build: () => unknown, message: Re
   ],
   'a dropout seed that is none': [
     () => dropout(of([2]), 0.5, of([2]), 0),
-    /dropout: the seed is two u32 words, got f32\[2\]/,
+    /dropout: x f32\[2\] and seed f32\[2\] do not fit; .* the seed is two u32 words/,
   ],
   'labels of another length': [
     () => softmaxCrossEntropy(of([2, 3]), of([3], 'i32')),
-    /softmaxCrossEntropy takes logits \[n, classes\] and i32 labels \[n\], got \[2, 3\] and i32\[3\]/,
+    /softmaxCrossEntropy: logits f32\[2, 3\] and labels i32\[3\] do not fit; logits are f32 \[n, classes\]/,
   ],
   'moments of another shape': [
     () => adamwStep(of([2]), of([2]), of([3]), of([2]), of([3]), { beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0 }),
@@ -200,6 +222,53 @@ describe('operands that do not fit', () => {
   it.each(Object.entries(cases))('%s', (_what, [build, message]) => {
     expect(build).toThrow(ShapeError);
     expect(build).toThrow(message);
+  });
+});
+
+/** Ways to spoil one operand: another dtype, another axis, another length. */
+const spoilers: readonly ((spec: TensorSpec) => TensorSpec)[] = [
+  ({ shape }) => ({ shape, dtype: 'bf16' }),
+  ({ shape, dtype }) => ({ shape, dtype: dtype === 'u32' ? 'i32' : 'u32' }),
+  ({ shape, dtype }) => ({ shape: [...shape, 3], dtype }),
+  ({ shape, dtype }) => ({ shape: shape.map((size) => size + 2), dtype }),
+];
+
+/** Ops that look at one operand at a time and name that one. */
+const oneAtATime = new Set([
+  'linear',
+  'linearTransposed',
+  'dequantize',
+  'quantizedLinear',
+  'linearCrossEntropy',
+  'adamwStep',
+  'attention',
+  'fusedExpression',
+]);
+
+describe('an error about several operands names the op and at least two of them, dtypes and shapes included', () => {
+  it.each([...opTable.keys()].filter((name) => !oneAtATime.has(name)))('%s', (name) => {
+    const op = opTable.get(name)!;
+    const property = fc.property(
+      opCases[name]!.invocations({ values: 'ordinary', maxLength: 4 }),
+      fc.nat(),
+      fc.constantFrom(...spoilers),
+      ({ inputs, attributes }, place, spoil) => {
+        if (inputs.length < 2) return;
+        const specs = inputs.map(({ shape, dtype }, i) => (i === place % inputs.length ? spoil({ shape, dtype }) : { shape, dtype }));
+        let message: string | undefined;
+        try {
+          op.infer(specs, attributes);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ShapeError);
+          message = (error as ShapeError).message;
+        }
+        if (message === undefined) return;
+        expect(message).toContain(name);
+        const named = specs.filter(({ dtype, shape }) => message.includes(`${dtype}${formatShape(shape)}`));
+        expect(named.length, message).toBeGreaterThanOrEqual(2);
+      },
+    );
+    fc.assert(property, { numRuns: 60 });
   });
 });
 

@@ -6,6 +6,11 @@ export interface KernelCall<Attributes = object> {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly attributes: Attributes;
+  /**
+   * For each input the output that lies on its bytes, if any; only for kernels that are `inPlace`. Such an input may not be
+   * bound: WebGPU refuses a buffer that is bound for reading and for writing. The body reads it out of the output's binding.
+   */
+  readonly overwritten?: readonly (number | undefined)[];
 }
 
 export interface Kernel<Attributes = object> {
@@ -16,10 +21,9 @@ export interface Kernel<Attributes = object> {
   accepts(inputs: readonly TensorSpec[], attributes: Attributes, storageBuffers: number): boolean;
   /** Run in order; each sees the writes of those before it. A dispatch of no workgroups is left out. */
   lower(call: KernelCall<Attributes>): readonly Dispatch[];
+  /** True when outputs may lie on inputs as the op's `overwrites` says. */
+  readonly inPlace?: boolean;
 }
-
-/** An op that moves no bytes: its output is its input under another shape. */
-export const renaming = 'renaming';
 
 /** f16 and bf16 only travel and are cast. */
 export const isArithmetic = (dtype: DType): boolean => dtype === 'f32' || dtype === 'i32' || dtype === 'u32';

@@ -1,37 +1,43 @@
 /** Rows of a table by index: gather, and its transpose scatterAdd. An index outside the table is reported (see `status.ts`). */
 import { sizeOf } from '@mindseye/tensor-core';
-import { wgslTypeOf } from '../element.js';
+import { elementsPerWord, wgslTypeOf } from '../element.js';
 import { faultReport } from '../status.js';
-import { dispatch, elementDispatch, input, output } from '../wgsl/dispatch.js';
+import { dispatch, input, output } from '../wgsl/dispatch.js';
+import { loadElement, mapDispatch } from '../wgsl/map.js';
 import { Uniforms } from '../wgsl/uniforms.js';
 import { type Kernel, isArithmetic } from './kernel.js';
 
-/** One invocation per element of the result. A row that does not exist reads as zeros. */
+/** One invocation per word of the result; rows of whole words are moved as such. A row that does not exist reads as zeros. */
 const gather: Kernel = {
   accepts: () => true,
   lower({ inputs: [table], outputs: [y] }) {
     const uniforms = new Uniforms();
+    const width = sizeOf(table!.shape.slice(1));
+    const isWhole = width % elementsPerWord(table!.dtype) === 0;
+    const unit = isWhole ? elementsPerWord(table!.dtype) : 1;
+    const dtype = isWhole ? 'u32' : table!.dtype;
     return [
-      elementDispatch({
+      mapDispatch({
         name: 'gather',
         operands: [
           { name: 'table', type: 'u32', from: input(0) },
           { name: 'indices', type: 'i32', from: input(1) },
-          { name: 'y', type: 'u32', from: output() },
         ],
+        results: [{ name: 'y', dtype, from: output(), value: 'element' }],
         uniforms,
         declarations: [faultReport('gather')],
         status: true,
-        count: sizeOf(y!.shape),
-        body: `  let width = ${uniforms.u32(sizeOf(table!.shape.slice(1)))};
+        count: sizeOf(y!.shape) / unit,
+        body: `  let width = ${uniforms.u32(width / unit)};
   let rows = ${uniforms.u32(table!.shape[0]!)};
   let row = indices[i / width];
+  var element = 0u;
   if (row < 0 || u32(row) >= rows) {
-    reportFault(row, rows);
-    y[i] = 0u;
-    return;
-  }
-  y[i] = table[u32(row) * width + i % width];`,
+    reportFault(row, 1u, rows);
+  } else {
+    let at = u32(row) * width + i % width;
+    element = ${loadElement('table', dtype, 'at')};
+  }`,
       }),
     ];
   },
@@ -66,7 +72,7 @@ const scatterAdd: Kernel<{ readonly rows: number }> = {
   let count = ${uniforms.u32(sizeOf(indices!.shape))};
   if (block == 0u) {
     for (var at = lane; at < count; at += ${scatterLanes}u) {
-      if (indices[at] < 0 || u32(indices[at]) >= rows) { reportFault(indices[at], rows); }
+      if (indices[at] < 0 || u32(indices[at]) >= rows) { reportFault(indices[at], 1u, rows); }
     }
   }
   if (block >= rows) { return; }

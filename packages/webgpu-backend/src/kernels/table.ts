@@ -1,25 +1,26 @@
 /** Every kernel, by the name of the op it computes. Fused ops that are not here run through their decompositions. */
 import { attentionKernels } from './attention.js';
-import { copyKernels } from './copy.js';
+import { boxKernels } from './box.js';
 import { elementwiseKernels } from './elementwise.js';
 import { fusedElementwiseKernels } from './fused-elementwise.js';
-import { type Kernel, renaming } from './kernel.js';
+import type { Kernel } from './kernel.js';
+import { linearKernels } from './linear.js';
 import { matmulKernels } from './matmul.js';
+import { moveKernels } from './move.js';
 import { randomKernels } from './random.js';
 import { reduceKernels } from './reduce.js';
 import { rowKernels } from './rows.js';
 import { rowwiseKernels } from './rowwise.js';
 
-const kernels: ReadonlyMap<string, Kernel | typeof renaming> = new Map(
+const kernels: ReadonlyMap<string, Kernel> = new Map(
   Object.entries({
-    reshape: renaming,
-    stopGradient: renaming,
-    barrier: renaming,
     ...elementwiseKernels,
-    ...copyKernels,
+    ...moveKernels,
+    ...boxKernels,
     ...reduceKernels,
     ...rowKernels,
     ...matmulKernels,
+    ...linearKernels,
     ...randomKernels,
     ...fusedElementwiseKernels,
     ...rowwiseKernels,
@@ -27,7 +28,7 @@ const kernels: ReadonlyMap<string, Kernel | typeof renaming> = new Map(
   } as const),
 );
 
-export const kernelOf = (name: string): Kernel | typeof renaming | undefined => kernels.get(name);
+export const kernelOf = (name: string): Kernel | undefined => kernels.get(name);
 
 /** Names of the ops this device computes without decomposition. */
 export const kernelNames: readonly string[] = [...kernels.keys()];

@@ -10,13 +10,14 @@
  * dimension holds at most 65,535; so there may be more blocks than asked for, and every body ends the surplus ones.
  */
 import type { WgslScalar } from '../element.js';
+import { statusType } from '../status.js';
 import { type Declaration, declare } from './functions.js';
 import type { Uniforms } from './uniforms.js';
 
 /** What a binding of a dispatch is: an operand of the op, or the device's status words. */
 export type BindingSource = { readonly kind: 'input' | 'output'; readonly index: number } | { readonly kind: 'status' };
 
-export const input = (index: number): BindingSource => ({ kind: 'input', index });
+export const input = (index = 0): BindingSource => ({ kind: 'input', index });
 export const output = (index = 0): BindingSource => ({ kind: 'output', index });
 
 export interface Operand {
@@ -50,8 +51,6 @@ export interface DispatchDefinition {
   /** May use `block` (which workgroup) and `lane` (which invocation in it). */
   readonly body: string;
 }
-
-export const statusType = 'array<atomic<u32>, 4>';
 
 export function dispatch(definition: DispatchDefinition): Dispatch {
   const { name, operands, uniforms, declarations = [], status = false, invocations, workgroups, body } = definition;

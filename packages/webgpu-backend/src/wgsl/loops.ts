@@ -24,8 +24,15 @@ export interface Walk {
 /**
  * @param name begins the names of the indices, so that a shader may hold several walks.
  * @param place expression of the counter.
+ * @param accesses how many there are, which no loops would not tell.
  */
-export function walkLoops(uniforms: Uniforms, name: string, place: string, loops: readonly CountedLoop[]): Walk {
+export function walkLoops(
+  uniforms: Uniforms,
+  name: string,
+  place: string,
+  loops: readonly CountedLoop[],
+  accesses: number,
+): Walk {
   const lines: string[] = [];
   let rest = place;
   for (let i = loops.length - 1; i > 0; i--) {
@@ -43,7 +50,7 @@ export function walkLoops(uniforms: Uniforms, name: string, place: string, loops
       .join(' + ') || '0u';
   return {
     statements: lines.map((line) => `  ${line}`).join('\n'),
-    offsets: (loops[0]?.strides ?? []).map((_, access) => offsetOf(access)),
+    offsets: Array.from({ length: accesses }, (_, access) => offsetOf(access)),
   };
 }
 

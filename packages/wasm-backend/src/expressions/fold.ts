@@ -1,0 +1,95 @@
+/**
+ * The reduction of an expression: one accumulator per unrolled copy of the loop, of four lanes each.
+ *
+ *   sum of f32           in f64, two lanes per half, rounded to f32 once at the end
+ *   sum of i32, u32      modulo 2^32
+ *   max                  NaN if any is NaN; of nothing, the lowest number of the dtype
+ */
+import type { DType, ReductionKind } from '@mindseye/tensor-core';
+import { f32x4, f64x2, i32x4, v128 } from '../emit/index.js';
+import type { Expression, FunctionBuilder } from '../emit/index.js';
+import type { Lanes } from '../kernels/vector-loop.js';
+import type { Vector } from './node-code.js';
+
+export interface Fold {
+  /** Forgets what was added to the first `copies` accumulators. */
+  start(copies: number): void;
+  /** Adds four elements to the accumulator of `copy`. */
+  add(copy: number, value: Vector): void;
+  /** What was added to each lane of one accumulator. */
+  lanes(copy: number): Vector;
+  /** What was added to all lanes of all accumulators, in every lane. */
+  total(): Vector;
+}
+
+/** Both orders of lanes that bring every lane to every other. */
+const exchanges = [
+  [2, 3, 0, 1],
+  [1, 0, 3, 2],
+] as const;
+
+type Join = (a: Expression<'v128'>, b: Expression<'v128'>) => Expression<'v128'>;
+
+/** Accumulators of 32-bit lanes that `join` combines. */
+function foldOfWords(f: FunctionBuilder, copies: number, first: () => Expression<'v128'>, join: Join): Fold {
+  const sums = Array.from({ length: copies }, (_, i) => f.local('v128', `fold${i}`));
+  return {
+    start: (count) => sums.slice(0, count).forEach((sum) => f.set(sum, first())),
+    add: (copy, value) => f.set(sums[copy]!, join(sums[copy]!, value)),
+    lanes: (copy) => sums[copy]!,
+    total: () => {
+      const joined = f.let('joined', sums.reduce<Expression<'v128'>>(join, first()));
+      for (const order of exchanges) f.set(joined, join(joined, i32x4.shuffle(joined, joined, order)));
+      return joined;
+    },
+  };
+}
+
+function foldOfF64Sums(f: FunctionBuilder, copies: number): Fold {
+  const halves = Array.from({ length: copies }, (_, i) => [f.local('v128', `low${i}`), f.local('v128', `high${i}`)] as const);
+  return {
+    start(count) {
+      for (const half of halves.slice(0, count).flat()) f.set(half, f64x2.constant(0));
+    },
+    add(copy, value) {
+      const [low, high] = halves[copy]!;
+      f.set(low, f64x2.add(low, f64x2.promoteLowF32x4(value)));
+      f.set(high, f64x2.add(high, f64x2.promoteLowF32x4(i32x4.shuffle(value, value, [2, 3, 2, 3]))));
+    },
+    lanes(copy) {
+      const [low, high] = halves[copy]!;
+      return f.let('sums', i32x4.shuffle(f32x4.demoteF64x2Zero(low), f32x4.demoteF64x2Zero(high), [0, 1, 4, 5]));
+    },
+    total() {
+      const joined = f.let('joined', halves.flat().reduce<Expression<'v128'>>(f64x2.add, f64x2.constant(0)));
+      const both = f64x2.add(joined, i32x4.shuffle(joined, joined, [2, 3, 0, 1]));
+      const rounded = f.let('rounded', f32x4.demoteF64x2Zero(both));
+      return f.let('total', i32x4.shuffle(rounded, rounded, [0, 0, 0, 0]));
+    },
+  };
+}
+
+const repeated = (value: number) => (): Expression<'v128'> => i32x4.constant(value, value, value, value);
+
+type FoldMaker = (f: FunctionBuilder, copies: number) => Fold;
+const words =
+  (first: () => Expression<'v128'>, join: Join): FoldMaker =>
+  (f, copies) =>
+    foldOfWords(f, copies, first, join);
+
+const makers: Readonly<Record<ReductionKind, Partial<Record<DType, FoldMaker>>>> = {
+  sum: { f32: foldOfF64Sums, i32: words(repeated(0), i32x4.add), u32: words(repeated(0), i32x4.add) },
+  max: {
+    f32: words(() => f32x4.constant(-Infinity), f32x4.max),
+    i32: words(repeated(-0x80000000), i32x4.maxSigned),
+    u32: words(repeated(0), i32x4.maxUnsigned),
+    bool: words(repeated(0), v128.or),
+  },
+};
+
+/** Makes the accumulators of a reduction, or undefined for a dtype that has none. */
+export const foldOf = (kind: ReductionKind, dtype: DType): FoldMaker | undefined => makers[kind][dtype];
+
+/** Elements that the lanes of a single element repeat must be summed once; the largest of copies is the element. */
+export const ownElements = (kind: ReductionKind, lanes: Lanes, value: Vector): Expression<'v128'> =>
+  kind === 'sum' ? lanes.own(value) : value;
