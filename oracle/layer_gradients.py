@@ -1,11 +1,12 @@
 """One decoder layer and two vision blocks, forward and gradients of everything: `qwen-vl/test/golden/layers/`.
 
-The layers are those of the tiny models, called with random hidden states `x` and a random cotangent `dy` of their output
-`y`; `dx` and `grad.<parameter>` are the gradients of sum(y * dy). The decoder layer gets two rows: the positions of a prompt with
-two images, and plain ones that do not start at 0. The vision blocks get one image whose second window is narrower, in the order
-that the tower holds patches in: by windows.
+The layers are those of the tiny models, called with random hidden states `x` and a random cotangent `dy` of their
+output `y`; `dx` and `grad.<parameter>` are the gradients of sum(y * dy). The decoder layer gets two rows: the
+positions of a prompt with two images, and plain ones that do not start at 0. The vision blocks get one image whose
+second window is narrower, in the order that the tower holds patches in: by windows.
 
-`float32_noise` is the largest difference to the same computation in float64, relative to the largest element of each tensor.
+`float32_noise` is the largest difference to the same computation in float64, relative to the largest element of each
+tensor.
 """
 
 import torch

@@ -3,8 +3,9 @@
 Two variants, because a tied head raises the question whether the latents' rows of the *head* move too:
 `tied-head`:   as PEFT does it, the trained rows replace the rows of the embedding and of the head.
 `frozen-head`: as LIVR says it, only the input rows train; the head keeps the base rows.
-Files: `latent-reasoning/test/golden/training.<variant>.*` with `grad.<parameter>` of step 0 and `final.<parameter>`
-after step 5.
+Files: `latent-reasoning/test/golden/training.<variant>.*` with `grad.<parameter>` of step 0, `final.<parameter>` after
+step 5, and `after.<n>.<parameter>` after n = 2, 3 and 4 steps for one layer and the token rows (the first step has
+learning rate 0).
 
 loss = sum over both samples of the answer tokens' cross entropy / number of answer tokens of both samples.
 Each run is repeated in float64; `float32_noise` in the manifest is the largest difference, a floor for any tolerance.
@@ -29,6 +30,7 @@ OPTIONS = {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01}
 MAX_NORM = 1.0
 WARMUP = math.ceil(0.05 * STEPS)
 STAGE = 1
+FOLLOWED = ("layers.1.", "trainable_tokens_delta")
 
 
 def load_adapter(tied_head: bool) -> PeftModel:
@@ -73,6 +75,9 @@ def train(tied_head: bool, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor],
         record["lr"].append(scheduler.get_last_lr()[0])
         optimiser.step()
         scheduler.step()
+        if 0 < step < STEPS - 1:
+            followed = {name: value for name, value in parameters.items() if any(part in name for part in FOLLOWED)}
+            tensors |= {f"after.{step + 1}.{name}": value.detach().clone() for name, value in followed.items()}
     tensors |= {f"final.{name}": value.detach() for name, value in parameters.items()}
     return tensors, {**record, "answer_tokens": answer_tokens}
 

@@ -26,9 +26,9 @@ import tokenizer_golden
 
 # Later ones read what earlier ones wrote: models first, the adapter before the training.
 STEPS = (
-    tiny_models, model_cases, layer_gradients, index_tables, images_resize, images_smart_resize, images_processor, images_files,
-    tokenizer_golden, chat_template, optimiser, gradient_clipping, schedules, operations, functions, sampling, livr_forward,
-    livr_adapter, livr_training,
+    tiny_models, model_cases, layer_gradients, index_tables, images_resize, images_smart_resize, images_processor,
+    images_files, tokenizer_golden, chat_template, optimiser, gradient_clipping, schedules, operations, functions,
+    sampling, livr_forward, livr_adapter, livr_training,
 )  # fmt: skip
 
 

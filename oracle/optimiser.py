@@ -1,11 +1,11 @@
 """Optimisers of torch (AdamW, SGD, Muon) and its weight average: `tensor-core/test/golden/optimisers`.
 
-All runs start from `<leaf>.initial` and take the 50 gradients `<leaf>.gradients`, whose scale goes from 1e-4 to 10 and which
-are zero in one step. `<run>.<leaf>.trajectory` is the parameter after the steps in `kept`, `<run>.<leaf>.<state>` what the
-optimiser holds at the end.
+All runs start from `<leaf>.initial` and take the 50 gradients `<leaf>.gradients`, whose scale goes from 1e-4 to 10
+and which are zero in one step. `<run>.<leaf>.trajectory` is the parameter after the steps in `kept`,
+`<run>.<leaf>.<state>` what the optimiser holds at the end.
 
-Runs are in float64: torch's own float32 run is off it by `float32_noise` (relative to the largest parameter), mostly because
-the decay factor 1 - lr * weight_decay is rounded the same way in every step.
+Runs are in float64: torch's own float32 run is off it by `float32_noise` (relative to the largest parameter), mostly
+because the decay factor 1 - lr * weight_decay is rounded the same way in every step.
 
 torch.optim.Muon iterates in bfloat16. The runs `muon *` are torch's own code with that cast taken out, so that they can
 be compared closely; `stock muon` is as it comes.

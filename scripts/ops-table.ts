@@ -1,6 +1,6 @@
 /**
- * docs/ops.md from the op table: `node scripts/ops-table.ts` writes it, `--check` exits 1 when it is not what would be
- * written. Reads the built packages, and the sources for what each op means.
+ * docs/ops.md from the op table: `node scripts/ops-table.ts` writes it (`pnpm ops-table` builds first), `--check` exits 1 when
+ * it is not what would be written. Reads the built packages, and the sources for what each op means.
  */
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -71,9 +71,7 @@ if (others.length > 0 || (mode !== undefined && mode !== '--check')) {
   const written = existsSync(target) ? readFileSync(target, 'utf8') : '';
   const wanted = page();
   if (written !== wanted) {
-    console.error(
-      `docs/ops.md is stale: run \`node scripts/ops-table.ts\` after a build.\n${firstDifference(written, wanted)}`,
-    );
+    console.error(`docs/ops.md is stale: \`pnpm ops-table\` writes it anew.\n${firstDifference(written, wanted)}`);
     process.exitCode = 1;
   }
 }

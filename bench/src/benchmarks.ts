@@ -76,6 +76,32 @@ const matmul: Benchmark = {
   },
 };
 
+/** What the plan compiler is asked to stay below, by metric. */
+const planningGoals: Readonly<Record<string, number>> = {
+  'decode plan, first in a process: ms': 400,
+  'decode plan, known structure: ms': 50,
+  'training arena, all kept: × minimum': 1.3,
+  'training arena, checkpointed: × minimum': 1.3,
+};
+
+const planning: Benchmark = {
+  summary:
+    'plans of Qwen2.5-VL-3B in its true shape: tracing, building, replay, and memory against the arithmetic minimum',
+  rounds: ({ quick }) => (quick ? 1 : 7),
+  subjects: ({ quick }) => [
+    {
+      name: 'wasm relaxed',
+      module: moduleOf('planning'),
+      options: { engine: 'wasm relaxed', repetitions: quick ? 2 : 50 },
+    },
+  ],
+  show: (metric, median) => {
+    if (metric === 'trace: µs per node') return `${figure(1e6 / median)} nodes/s`;
+    const goal = planningGoals[metric];
+    return `${figure(median)}${goal === undefined ? '' : ` (goal: below ${goal})`}`;
+  },
+};
+
 export const benchmarks: Readonly<Record<string, Benchmark>> = {
   'training-livr': trainingStep(
     'livr',
@@ -87,6 +113,7 @@ export const benchmarks: Readonly<Record<string, Benchmark>> = {
   ),
   matmul,
   answering,
+  planning,
 };
 
 /** A line of the table per subject and metric. */

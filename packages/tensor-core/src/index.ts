@@ -173,12 +173,7 @@ export {
   weightDecayGroups,
 } from './optim/parameter-groups.js';
 export { clipByGlobalNorm, globalNorm, requireFiniteNorm, skipNonFinite } from './optim/clip.js';
-export {
-  type AccumulatedGradients,
-  accumulateGradients,
-  accumulationInit,
-  meanGradients,
-} from './optim/accumulate.js';
+export { type AccumulatedGradients, accumulateGradients, accumulationInit, meanGradients } from './optim/accumulate.js';
 export { averageDecay, averageInit, exponentialMovingAverage } from './optim/moving-average.js';
 export {
   type Schedule,
@@ -217,7 +212,11 @@ export {
 } from './quantize/quantized-tensor.js';
 export { type QuantizeOptions, type ScaleDType, quantize } from './quantize/quantize.js';
 export { dequantize } from './quantize/dequantize.js';
-export { type QuantizedLinearAttributes, quantizedLinear, quantizedLinearTransposed } from './quantize/quantized-linear.js';
+export {
+  type QuantizedLinearAttributes,
+  quantizedLinear,
+  quantizedLinearTransposed,
+} from './quantize/quantized-linear.js';
 export {
   type PrecisionPolicy,
   type PrecisionPolicyOptions,

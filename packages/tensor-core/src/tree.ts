@@ -15,7 +15,7 @@ export type Tree =
 /** All tensors of a tree, in order. */
 export function flatten(tree: unknown): Tensor[] {
   const leaves: Tensor[] = [];
-  mapTree(tree, (leaf) => (leaves.push(leaf), leaf));
+  visitLeaves(tree, '', (leaf) => leaves.push(leaf));
   return leaves;
 }
 
@@ -27,13 +27,21 @@ export function flatten(tree: unknown): Tensor[] {
  */
 export function flattenWithPaths(tree: unknown): [path: string, leaf: Tensor][] {
   const leaves = new Map<string, Tensor>();
-  mapTree(tree, (leaf, path) => {
+  visitLeaves(tree, '', (leaf, path) => {
     if (leaves.has(path)) throw new TypeError(`two tensors of the tree have the path "${path}": rename a key`);
     leaves.set(path, leaf);
-    return leaf;
   });
   return [...leaves];
 }
+
+/** Calls `visit` for every tensor in order. Builds nothing: calls of compiled functions flatten their arguments. */
+function visitLeaves(value: unknown, path: string, visit: (leaf: Tensor, path: string) => void): void {
+  if (value instanceof Tensor) visit(value, path);
+  else if (Array.isArray(value)) value.forEach((entry, i) => visitLeaves(entry, below(path, i), visit));
+  else if (isPlainObject(value)) for (const key in value) visitLeaves(value[key], below(path, key), visit);
+}
+
+const below = (path: string, key: string | number): string => (path === '' ? `${key}` : `${path}.${key}`);
 
 /**
  * The same tree with every tensor replaced; everything else is kept as it is.
@@ -43,10 +51,9 @@ export function flattenWithPaths(tree: unknown): [path: string, leaf: Tensor][] 
 export function mapTree<T>(tree: T, replace: (leaf: Tensor, path: string) => Tensor | null): T {
   const walk = (value: unknown, path: string): unknown => {
     if (value instanceof Tensor) return replace(value, path);
-    const below = path === '' ? '' : `${path}.`;
-    if (Array.isArray(value)) return value.map((entry, i) => walk(entry, `${below}${i}`));
+    if (Array.isArray(value)) return value.map((entry, i) => walk(entry, below(path, i)));
     if (isPlainObject(value))
-      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, walk(entry, `${below}${key}`)]));
+      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, walk(entry, below(path, key))]));
     return value;
   };
   return walk(tree, '') as T;

@@ -9,7 +9,7 @@ export interface OpenedAdapter {
 }
 
 /** @throws WebGpuError `no-adapter` when there is no WebGPU or no adapter. */
-export async function openAdapter({ powerPreference, adapter: name }: AdapterOptions): Promise<OpenedAdapter> {
+export async function openAdapter({ powerPreference, adapter: name, limits: asked = {} }: AdapterOptions): Promise<OpenedAdapter> {
   const api = await nativeGpu(name === undefined ? [] : [`adapter=${name}`]);
   const which = name === undefined ? 'WebGPU found no adapter' : `WebGPU found no adapter named like "${name}"`;
   const cure = 'install a GPU driver (on Linux a Vulkan driver and libvulkan.so.1), or run on the CPU device instead';
@@ -17,7 +17,9 @@ export async function openAdapter({ powerPreference, adapter: name }: AdapterOpt
     throw new WebGpuError('no-adapter', `${which} (${oneLine(cause)}): ${cure}`, { cause });
   });
   if (!adapter) throw new WebGpuError('no-adapter', `${which}: ${cure}`);
-  const limits = Object.fromEntries(limitNames.map((limit) => [limit, adapter.limits[limit]]));
+  const limits = Object.fromEntries(
+    limitNames.map((limit) => [limit, Math.min(adapter.limits[limit], asked[limit] ?? Infinity)]),
+  );
   const gpu = await adapter.requestDevice({ requiredLimits: limits }).catch((cause: unknown) => {
     throw new WebGpuError('no-adapter', `the adapter "${adapter.info.description}" gave no device`, { cause });
   });

@@ -1,12 +1,22 @@
 /**
  * Bytes on the GPU: allocation, upload, readback and their account.
  *
- * `queue.writeBuffer` keeps its staging copy until the next submit, so loops of uploads submit nothing every few buffers.
+ * A tensor that is larger than one binding is held in shards, one GPUBuffer each, cut where the plans that read it expect it
+ * (`shardBoundaries`). `queue.writeBuffer` keeps its staging copy until the next submit, so long uploads submit nothing now
+ * and then.
  */
-import type { DeviceBuffer, HostArray, TensorSpec } from '@mindseye/tensor-core';
-import { formatShape } from '@mindseye/tensor-core';
+import {
+  type DeviceBuffer,
+  type HostArray,
+  ShapeError,
+  type TensorSpec,
+  byteSizeOf,
+  formatShape,
+  shardBoundaries,
+  sizeOf,
+} from '@mindseye/tensor-core';
 import type { LimitName } from './report.js';
-import { fromWords, gpuBytesOf, toWords } from './element.js';
+import { fromBytes, gpuBytesOf, toBytes, wordBytes } from './element.js';
 import { WebGpuError, asWebGpuError } from './errors.js';
 
 /** GPUBufferUsage and GPUMapMode by number: Dawn in Node has no such globals. */
@@ -16,22 +26,26 @@ const mapModeRead = 1;
 const uploadsPerFlush = 8;
 const uploadBytesPerFlush = 32 * 2 ** 20;
 
-/** A binding is never empty, so a value without elements still has one word. */
-const smallestBuffer = 4;
-
-/** The buffer of one materialised tensor. */
+/** The buffers of one materialised tensor: one, or its shards in order. */
 export class GpuBuffer implements DeviceBuffer {
-  readonly gpu: GPUBuffer;
+  readonly parts: readonly GPUBuffer[];
   readonly byteLength: number;
-  /** Distinguishes buffers in keys of cached bind groups. */
+  /** Distinguishes buffers where bind groups are kept. */
   readonly serial: number;
   isReleased = false;
 
-  constructor(gpu: GPUBuffer, serial: number) {
-    this.gpu = gpu;
-    this.byteLength = gpu.size;
+  constructor(parts: readonly GPUBuffer[], serial: number) {
+    this.parts = parts;
+    this.byteLength = parts.reduce((bytes, part) => bytes + part.size, 0);
     this.serial = serial;
   }
+}
+
+/** One shard of a tensor, or the whole: its bytes in the tensor, and on the GPU to the end of a word. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+  readonly gpuBytes: number;
 }
 
 export class Buffers {
@@ -58,32 +72,50 @@ export class Buffers {
   get peakBytes(): number {
     return this.#peakBytes;
   }
-
-  /** @throws WebGpuError `limit-exceeded` when no buffer of this adapter can hold the value and be bound whole. */
-  checkSize(spec: TensorSpec): void {
-    for (const limit of ['maxBufferSize', 'maxStorageBufferBindingSize'] as const) {
-      const [need, allowed] = [gpuBytesOf(spec), this.#limits[limit]];
-      if (need > allowed)
-        throw new WebGpuError(
-          'limit-exceeded',
-          `${spec.dtype}${formatShape(spec.shape)} takes ${need} bytes, this adapter's ${limit} is ${allowed}: split the tensor, or use another adapter`,
-        );
-    }
+  /** Bytes of the largest buffer that can be bound whole: larger tensors are held in shards. */
+  get bindingBytes(): number {
+    return Math.min(this.#limits.maxBufferSize, this.#limits.maxStorageBufferBindingSize);
   }
 
-  /** An uninitialised root. */
+  /**
+   * An uninitialised root.
+   *
+   * @throws WebGpuError `limit-exceeded` when not even one row of the tensor can be bound.
+   */
   allocate(spec: TensorSpec): GpuBuffer {
-    this.checkSize(spec);
-    const buffer = new GpuBuffer(
+    const parts = this.#partsOf(spec).map(({ gpuBytes }) =>
       this.#gpu.createBuffer({
-        size: Math.max(smallestBuffer, gpuBytesOf(spec)),
+        // A binding is never empty, so a value without elements still has one word.
+        size: Math.max(wordBytes, gpuBytes),
         usage: usage.storage | usage.copySource | usage.copyDestination,
       }),
-      this.#serial++,
     );
+    const buffer = new GpuBuffer(parts, this.#serial++);
     this.#rootBytes += buffer.byteLength;
     this.#notePeak();
     return buffer;
+  }
+
+  #partsOf(spec: TensorSpec): readonly Part[] {
+    const boundaries = this.#boundariesOf(spec) ?? [0, spec.shape[0] ?? 1];
+    const rowBytes = sizeOf(spec.shape.slice(1)) * byteSizeOf(spec.dtype);
+    return boundaries.slice(1).map((end, i) => {
+      const [from, to] = [boundaries[i]! * rowBytes, end * rowBytes];
+      return { from, to, gpuBytes: Math.ceil((to - from) / wordBytes) * wordBytes };
+    });
+  }
+
+  #boundariesOf(spec: TensorSpec): readonly number[] | undefined {
+    try {
+      return shardBoundaries(spec, this.bindingBytes);
+    } catch (cause) {
+      if (!(cause instanceof ShapeError)) throw cause;
+      const limit =
+        this.#limits.maxBufferSize < this.#limits.maxStorageBufferBindingSize
+          ? 'maxBufferSize'
+          : 'maxStorageBufferBindingSize';
+      throw new WebGpuError('limit-exceeded', `${cause.message} (${limit} of this adapter)`, { cause });
+    }
   }
 
   /** Idempotent: a handle that was released by name may be collected later. */
@@ -91,17 +123,37 @@ export class Buffers {
     if (buffer.isReleased) return;
     buffer.isReleased = true;
     this.#rootBytes -= buffer.byteLength;
-    buffer.gpu.destroy();
+    for (const part of buffer.parts) part.destroy();
   }
 
   upload(data: HostArray, spec: TensorSpec): GpuBuffer {
+    if (data.length !== sizeOf(spec.shape))
+      throw new ShapeError(
+        `an upload of ${data.length} elements does not fill ${spec.dtype}${formatShape(spec.shape)} (${sizeOf(spec.shape)} elements)`,
+      );
     const buffer = this.allocate(spec);
-    const words = toWords(data, spec.dtype);
-    this.#gpu.queue.writeBuffer(buffer.gpu, 0, words.buffer as ArrayBuffer, words.byteOffset, words.byteLength);
-    this.#pendingUploads++;
-    this.#pendingBytes += words.byteLength;
-    if (this.#pendingUploads >= uploadsPerFlush || this.#pendingBytes >= uploadBytesPerFlush) this.submit([]);
+    const bytes = toBytes(data);
+    this.#partsOf(spec).forEach(({ from, to }, i) => this.#write(buffer.parts[i]!, bytes.subarray(from, to)));
     return buffer;
+  }
+
+  #write(target: GPUBuffer, bytes: Uint8Array<ArrayBuffer>): void {
+    const { queue } = this.#gpu;
+    const whole = bytes.byteLength - (bytes.byteLength % wordBytes);
+    for (let from = 0; from < whole; from += uploadBytesPerFlush) {
+      const length = Math.min(uploadBytesPerFlush, whole - from);
+      queue.writeBuffer(target, from, bytes.buffer, bytes.byteOffset + from, length);
+      this.#pendingBytes += length;
+      if (this.#pendingBytes >= uploadBytesPerFlush) this.submit([]);
+    }
+    if (whole < bytes.byteLength) {
+      // Writes are whole words, so the last bytes travel in one of their own.
+      const last = new Uint8Array(wordBytes);
+      last.set(bytes.subarray(whole));
+      queue.writeBuffer(target, whole, last);
+    }
+    this.#pendingUploads++;
+    if (this.#pendingUploads >= uploadsPerFlush) this.submit([]);
   }
 
   /** Submits commands; staging copies of earlier uploads are freed with them. */
@@ -112,13 +164,23 @@ export class Buffers {
   }
 
   async read(buffer: GpuBuffer, spec: TensorSpec): Promise<HostArray> {
-    const size = gpuBytesOf(spec);
-    if (size === 0) return fromWords(new ArrayBuffer(0), spec.dtype);
-    const staging = this.readback(size);
+    const parts = this.#partsOf(spec);
+    if (gpuBytesOf(spec) === 0) return fromBytes(new ArrayBuffer(0), spec);
+    if (parts.length === 1) return fromBytes(await this.#readPart(buffer.parts[0]!, parts[0]!), spec);
+    const joined = new Uint8Array(parts.at(-1)!.to);
+    for (const [i, part] of parts.entries()) {
+      const bytes = await this.#readPart(buffer.parts[i]!, part);
+      joined.set(new Uint8Array(bytes, 0, part.to - part.from), part.from);
+    }
+    return fromBytes(joined.buffer, spec);
+  }
+
+  #readPart(from: GPUBuffer, { gpuBytes }: Part): Promise<ArrayBuffer> {
+    const staging = this.readback(gpuBytes);
     const encoder = this.#gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(buffer.gpu, 0, staging, 0, size);
+    encoder.copyBufferToBuffer(from, 0, staging, 0, gpuBytes);
     this.submit([encoder.finish()]);
-    return fromWords(await takeBytes(staging), spec.dtype);
+    return takeBytes(staging);
   }
 
   /** A buffer that commands copy into and `takeBytes` empties. */

@@ -28,4 +28,6 @@ export interface AdapterOptions {
   readonly powerPreference?: 'low-power' | 'high-performance';
   /** Node only: part of the name of the adapter to use, when there are several. */
   readonly adapter?: string;
+  /** Lower limits than the adapter's, to see a program run as on a smaller one. */
+  readonly limits?: Partial<Readonly<Record<LimitName, number>>>;
 }

@@ -4,7 +4,16 @@
  *
  * Each tensor is compared relative to its largest element, to 1e-5. PyTorch's own float32 run is 7e-7 off its float64 run.
  */
-import { type Tensor, compile, createReferenceDevice, mask, mul, sum, tensor, valueAndGrad } from '@mindseye/tensor-core';
+import {
+  type Tensor,
+  compile,
+  createReferenceDevice,
+  mask,
+  mul,
+  sum,
+  tensor,
+  valueAndGrad,
+} from '@mindseye/tensor-core';
 import { createWasmDevice } from '@mindseye/wasm-backend';
 import { describe, expect, test } from 'vitest';
 import type { ModelContext, Weights } from '../../src/model/context.js';
@@ -19,8 +28,7 @@ const engines = { reference: createReferenceDevice, wasm: createWasmDevice } as 
 
 type Layer = (context: ModelContext, x: Tensor) => Tensor;
 
-const largest = (values: Float32Array): number =>
-  values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
 /** Compares y, dx and the gradients of the weights under `prefix` with the golden `stem`, x being [batch, length, hidden]. */
 async function compare(

@@ -28,7 +28,11 @@ function checkRows(what: string, x: Tensor, indices: Tensor, rows: Tensor): void
     rows.dtype === x.dtype &&
     sameShape(rows.shape, [...indices.shape, ...x.shape.slice(1)]);
   if (!fits)
-    throw misfit(what, { x, indices, rows }, 'indices are i32 [...], rows are one row of x (in its dtype) for each of them');
+    throw misfit(
+      what,
+      { x, indices, rows },
+      'indices are i32 [...], rows are one row of x (in its dtype) for each of them',
+    );
 }
 
 /** One flag per row of x in a shape that broadcasts over the row. */

@@ -58,7 +58,7 @@ export function explainExpression(expression: FusedExpression): string {
   if (!reduction) return [...parts, written.join(', ')].join('; ');
   if (written.length > 0) parts.push(written.join(', '));
   const { kind, axes, of } = reduction;
-  const folded = `${phrases[of]!.text} -> ${kind} over ${axes.length === 1 ? 'axis' : 'axes'} ${axes.join(', ')}`;
+  const folded = `${phrases[of]!.text} -> ${kind} over ${axesText(axes)}`;
   const isBare = epilogue!.nodes.length === 1;
   if (isBare) return [...parts, folded].join('; ');
   const before = parts.splice(0);
@@ -87,6 +87,9 @@ function phraseOf(node: ExpressionNode, phrases: readonly Phrase[], constants: r
 }
 
 const bracketed = ({ text, precedence }: Phrase, least: number): string => (precedence < least ? `(${text})` : text);
+
+const axesText = (axes: readonly number[]): string =>
+  axes.length === 0 ? 'no axes' : `${axes.length === 1 ? 'axis' : 'axes'} ${axes.join(', ')}`;
 
 const operandName = (operand: number): string =>
   operand < 26 ? String.fromCharCode(97 + operand) : `operand${operand}`;

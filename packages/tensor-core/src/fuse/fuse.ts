@@ -19,6 +19,7 @@
 import type { Device } from '../device.js';
 import type { Op } from '../op.js';
 import type { PlanStep, Program } from '../plan/program.js';
+import { sameShape } from '../shape.js';
 import { type Group, type GroupStep, buildExpression } from './build-expression.js';
 import { sectionsOf } from './expression.js';
 import { fusedExpressionOp } from './expression-op.js';
@@ -173,14 +174,31 @@ function emitSteps(
   return emitted;
 }
 
-/** A group as a step: itself when it is a single step whose operands are what they were. */
+/** A group as a step. A single step stays itself, on the source of a stretch where that gives the same. */
 function stepOf(group: PlacedGroup, program: Program, leaves: ProgramLeaves, device: FusionDevice): PlanStep {
   const last = program.steps[group.last]!;
-  const isAlone = group.members.length === 1;
-  if (isAlone && leaves.leaves[group.last]!.every(({ value, constant }, i) => constant === undefined && value === last.inputs[i]))
-    return last;
+  const alone = group.members.length === 1 ? withoutStretches(last, group.last, program, leaves) : undefined;
+  if (alone) return alone;
   const step = buildExpression(program, leaves, group);
-  if (!step || (isAlone && !(fitsLimits(step) && isSupported(step, program, device)))) return last;
+  if (!step || (group.members.length === 1 && !(fitsLimits(step) && isSupported(step, program, device)))) return last;
   const { inputs, outputs, expression } = step;
   return { ...last, op: fusedExpressionOp as Op, inputs, outputs, attributes: expression };
+}
+
+/** The step on its leaves, if the op gives the same on these as they are. */
+function withoutStretches(
+  step: PlanStep,
+  place: number,
+  { values }: Program,
+  { kinds, leaves }: ProgramLeaves,
+): PlanStep | undefined {
+  if (leaves[place]!.some(({ constant }) => constant !== undefined)) return undefined;
+  const inputs = leaves[place]!.map(({ value }) => value);
+  if (inputs.every((value, i) => value === step.inputs[i])) return step;
+  if (kinds[place] === 'reduction') return undefined;
+  const [result] = step.op.infer(
+    inputs.map((value) => values[value]!),
+    step.attributes,
+  );
+  return sameShape(result!.shape, values[step.outputs[0]!]!.shape) ? { ...step, inputs } : undefined;
 }

@@ -61,7 +61,12 @@ export function leavesOf(program: Program): ProgramLeaves {
       ? { value, constant: (attributes as { readonly value: number }).value }
       : leafOf(inputs[0]!);
   };
-  const leaves = steps.map(({ inputs }, i) => (isFusible(i) ? inputs.map(leafOf) : []));
+  const leaves = steps.map(({ inputs }, i) => {
+    const own = isFusible(i) ? inputs.map(leafOf) : [];
+    if (own.some(({ constant }) => constant === undefined)) return own;
+    if (isFusible(i)) kinds[i] = 'other'; // of constants only: nothing to fuse with
+    return [];
+  });
   const readers: number[][] = values.map(() => []);
   const read = (value: number, by: number): void => {
     if (readers[value]!.at(-1) !== by) readers[value]!.push(by);

@@ -35,6 +35,8 @@ export interface FusedDefinition<Attributes extends object> {
   backwardFlops?(inputs: readonly TensorSpec[], attributes: Attributes): number;
   /** Outputs of the forward op that may take over the bytes of an input. */
   overwrites?(inputs: readonly TensorSpec[], attributes: Attributes): readonly Overwrite[];
+  /** The same for the gradients, over the operands of the backward op: inputs, outputs, cotangent. */
+  backwardOverwrites?(operands: readonly TensorSpec[], attributes: Attributes): readonly Overwrite[];
   /** Checked before the forward op and before the backward op: either may run without the other. */
   readonly guard?: Guard<Attributes>;
 }
@@ -80,6 +82,9 @@ export function defineFused<Attributes extends object>(definition: FusedDefiniti
     ...(definition.backwardFlops && {
       flops: (operands, _gradients, { forward: attributes, inputCount }) =>
         definition.backwardFlops!(operands.slice(0, inputCount), attributes),
+    }),
+    ...(definition.backwardOverwrites && {
+      overwrites: (operands, { forward: attributes }) => definition.backwardOverwrites!(operands, attributes),
     }),
     ...(definition.guard && {
       guard: {

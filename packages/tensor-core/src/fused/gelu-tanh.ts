@@ -48,6 +48,7 @@ export const geluTanhPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
     }
   },
   overwrites: ([x]) => overwritesElements([x!], x!),
+  backwardOverwrites: (operands) => overwritesElements(operands, operands[0]!),
   flops: ([x]) => 9 * sizeOf(x!.shape),
   backwardFlops: ([x]) => 19 * sizeOf(x!.shape),
 });

@@ -32,6 +32,7 @@ export const geluPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
     for (let i = 0; i < to.length; i++) to[i] = dy[i]! * (normalCdf(from[i]!) + from[i]! * normalDensity(from[i]!));
   },
   overwrites: ([x]) => overwritesElements([x!], x!),
+  backwardOverwrites: (operands) => overwritesElements(operands, operands[0]!),
   flops: ([x]) => 5 * sizeOf(x!.shape),
   backwardFlops: ([x]) => 11 * sizeOf(x!.shape),
 });

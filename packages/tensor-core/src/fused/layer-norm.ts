@@ -70,14 +70,17 @@ export const layerNormPair: FusedPair<NormAttributes> = defineFused<NormAttribut
       }
       for (let i = 0; i < width; i++) {
         const normal = (from[start + i]! - mu) * r;
-        dx!.data[start + i] = r * (dy[start + i]! * w[i]! - meanG - normal * meanGN);
-        weightGradient[i]! += dy[start + i]! * normal;
-        biasGradient[i]! += dy[start + i]!;
+        const flow = dy[start + i]!;
+        dx!.data[start + i] = r * (flow * w[i]! - meanG - normal * meanGN);
+        weightGradient[i]! += flow * normal;
+        biasGradient[i]! += flow;
       }
     }
     dw!.data.set(weightGradient);
     db!.data.set(biasGradient);
   },
+  // Row by row: the means are taken before the row is written. Operands: x, weight, bias, y, dy.
+  backwardOverwrites: () => [0, 3, 4].map((input) => ({ output: 0, input })),
   flops: ([x]) => 7 * sizeOf(x!.shape),
   backwardFlops: ([x]) => 18 * sizeOf(x!.shape),
 });

@@ -200,8 +200,7 @@ export function backwardGraph(
       const part = linearTransposed(dz, chunk.weight);
       dx = dx ? add(dx, part) : part;
     }
-    if (wants(places.weight))
-      dWeight.push(cast(matmul(dz, rows, { transposeA: true }), head.weight[0]!.dtype));
+    if (wants(places.weight)) dWeight.push(cast(matmul(dz, rows, { transposeA: true }), head.weight[0]!.dtype));
     if (wants(places.bias)) dBias.push(sum(dz, 0));
     before = [dx, dWeight.at(-1), dBias.at(-1)].filter((tensor) => tensor !== undefined);
   }

@@ -12,14 +12,23 @@
  *   dx = dz·W,   dW = dzᵀ·x (dense weights),   db = Σ_rows dz.
  *
  * Memory: both directions work on `chunkClasses` classes at a time, so that beside x, W and the results only [n, chunk]
- * logits and, for weights that are not f32, a [chunk, d] copy are alive. W is read once in each direction.
+ * logits and, for weights that are not f32, a [chunk, d] copy are alive. W is read once in each direction. dx is added up
+ * chunk by chunk (three [n, d] at a time where an engine cannot add in place); dW is put together from its chunks at the end,
+ * so that a head that is trained takes twice its gradient.
  */
 import { ShapeError } from '../errors.js';
 import { type Op, apply, full, requireF32 } from '../op.js';
 import { concat } from '../ops/concat.js';
 import { reshape } from '../ops/reshape.js';
 import { type QuantizationFormat, checkOperands, operandCount } from '../quantize/format.js';
-import { type Weight, checkQuantized, formatOf, isQuantized, operandsOf, weightShape } from '../quantize/quantized-tensor.js';
+import {
+  type Weight,
+  checkQuantized,
+  formatOf,
+  isQuantized,
+  operandsOf,
+  weightShape,
+} from '../quantize/quantized-tensor.js';
 import { isFloat } from '../dtype.js';
 import { formatShape, sameShape } from '../shape.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
@@ -176,13 +185,11 @@ export const linearCrossEntropyBackwardOp: Op<LinearCrossEntropyBackwardAttribut
   decompose: (operands, attributes) => backwardGraph(operands, attributes),
   reference: ({ inputs, outputs, attributes }) => backwardLoops(inputs, outputs, attributes),
   flops: (operands, _outputs, { forward, inputCount, needed }) =>
-    2 * multiplications(operands.slice(0, inputCount), forward) * (1 + needed.filter((place) => place !== gradientPlaces(forward).bias).length),
+    2 *
+    multiplications(operands.slice(0, inputCount), forward) *
+    (1 + needed.filter((place) => place !== gradientPlaces(forward).bias).length),
   splitRows: (operands, attributes, input, boundaries) =>
-    backwardGraph(
-      operands,
-      attributes,
-      input < attributes.inputCount ? classBoundaries(input, boundaries) : undefined,
-    ),
+    backwardGraph(operands, attributes, input < attributes.inputCount ? classBoundaries(input, boundaries) : undefined),
 };
 
 export interface LinearCrossEntropyOptions {

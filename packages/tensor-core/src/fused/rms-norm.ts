@@ -57,12 +57,15 @@ export const rmsNormPair: FusedPair<NormAttributes> = defineFused<NormAttributes
       projection *= (r * r) / width;
       for (let i = 0; i < width; i++) {
         const at = start + i;
-        dx!.data[at] = r * (dy[at]! * w[i]! - from[at]! * projection);
-        weightGradient[i]! += dy[at]! * from[at]! * r;
+        const [value, flow] = [from[at]!, dy[at]!];
+        dx!.data[at] = r * (flow * w[i]! - value * projection);
+        weightGradient[i]! += flow * value * r;
       }
     }
     dw!.data.set(weightGradient);
   },
+  // Row by row: the projection is taken before the row is written. Operands: x, weight, y, scale, dy.
+  backwardOverwrites: () => [0, 2, 4].map((input) => ({ output: 0, input })),
   flops: ([x]) => 4 * sizeOf(x!.shape),
   backwardFlops: ([x]) => 10 * sizeOf(x!.shape),
 });

@@ -61,6 +61,8 @@ export const ropeOp: Op<NoAttributes> = {
       }
     }
   },
+  // Both halves of a pair are read before either is written.
+  overwrites: () => [{ output: 0, input: 0 }],
   flops: ([x]) => 3 * sizeOf(x!.shape),
   vjp: ({ inputs: [, cos, sin], cotangents: [dy] }) => [rope(dy!, cos!, neg(sin!)), undefined, undefined],
 };

@@ -78,8 +78,8 @@ export const softmaxCrossEntropyPair: FusedPair<NoAttributes> = defineFused<NoAt
     const classes = logits!.shape[1]!;
     labels!.data.forEach((label: number, row: number) => {
       checkLabel(label, classes);
-      if (label === ignoredLabel) return;
       const start = row * classes;
+      if (label === ignoredLabel) return void dlogits!.data.fill(0, start, start + classes);
       const normalizer = logSumExp(logits!.data, start, classes);
       const weight = cotangent.data[row]!;
       for (let i = 0; i < classes; i++)
@@ -87,6 +87,8 @@ export const softmaxCrossEntropyPair: FusedPair<NoAttributes> = defineFused<NoAt
       dlogits!.data[start + label]! -= weight;
     });
   },
+  // Row by row: the normaliser is taken before the row is written.
+  backwardOverwrites: () => [{ output: 0, input: 0 }],
   guard: {
     operands: [1],
     check({ inputs: [logits], data: [labels] }) {

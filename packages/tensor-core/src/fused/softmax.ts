@@ -14,7 +14,7 @@ import { select } from '../ops/select.js';
 import { stopGradient } from '../ops/stop-gradient.js';
 import { sub } from '../ops/sub.js';
 import { sum } from '../ops/sum.js';
-import type { NoAttributes } from '../ops/elementwise.js';
+import { type NoAttributes, overwritesElements } from '../ops/elementwise.js';
 import { sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import { type FusedPair, defineFused } from './define.js';
@@ -39,12 +39,18 @@ export const softmaxPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
     for (let start = 0; start < from.length; start += width) {
       let largest = -Infinity;
       for (let i = 0; i < width; i++) largest = Math.max(largest, from[start + i]!);
-      if (largest === -Infinity) continue;
+      if (largest === -Infinity) {
+        to.fill(0, start, start + width);
+        continue;
+      }
       let total = 0;
       for (let i = 0; i < width; i++) total += to[start + i] = Math.exp(from[start + i]! - largest);
       for (let i = 0; i < width; i++) to[start + i]! /= total;
     }
   },
+  // Row by row: sums are taken before the row is written.
+  overwrites: () => [{ output: 0, input: 0 }],
+  backwardOverwrites: (operands) => overwritesElements(operands, operands[0]!),
   flops: ([x]) => 5 * sizeOf(x!.shape),
   backwardFlops: ([x]) => 4 * sizeOf(x!.shape),
   backward({ inputs: [x], outputs: [y], cotangent, gradients: [dx] }) {

@@ -30,12 +30,15 @@ export const swigluPair: FusedPair<NoAttributes> = defineFused<NoAttributes>({
   backward({ inputs: [gate, up], cotangent, gradients: [dgate, dup] }) {
     const [g, u, dy] = [gate!.data, up!.data, cotangent.data];
     for (let i = 0; i < dy.length; i++) {
-      const s = logistic(g[i]!);
-      dgate!.data[i] = dy[i]! * u[i]! * s * (1 + g[i]! * (1 - s));
-      dup!.data[i] = dy[i]! * g[i]! * s;
+      // All read before any is written: the gradients may lie on the operands.
+      const [gateAt, upAt, flow] = [g[i]!, u[i]!, dy[i]!];
+      const s = logistic(gateAt);
+      dgate!.data[i] = flow * upAt * s * (1 + gateAt * (1 - s));
+      dup!.data[i] = flow * gateAt * s;
     }
   },
   overwrites: ([gate, up]) => overwritesElements([gate!, up!], gate!),
+  backwardOverwrites: (operands) => [0, 1].flatMap((gradient) => overwritesElements(operands, operands[0]!, gradient)),
   flops: ([gate]) => 6 * sizeOf(gate!.shape),
   backwardFlops: ([gate]) => 12 * sizeOf(gate!.shape),
 });

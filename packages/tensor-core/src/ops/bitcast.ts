@@ -41,7 +41,9 @@ function reinterpreter(from: DType, to: DType): (value: number) => number {
     i32: (value: number) => bits.setInt32(0, value),
     u32: (value: number) => bits.setUint32(0, value),
   }[from as 'f32'];
-  const read = { f32: () => bits.getFloat32(0), i32: () => bits.getInt32(0), u32: () => bits.getUint32(0) }[to as 'f32'];
+  const read = { f32: () => bits.getFloat32(0), i32: () => bits.getInt32(0), u32: () => bits.getUint32(0) }[
+    to as 'f32'
+  ];
   return (value) => {
     write(value);
     return read();

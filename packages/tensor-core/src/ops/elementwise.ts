@@ -27,11 +27,15 @@ export function broadcastOperands(name: string, operands: readonly TensorSpec[])
   return operands.map(({ shape }) => shape).reduce((common, shape) => broadcastShapes(common, shape, what));
 }
 
-/** An op on one element at a time may write over every operand that has an element of the same size at the same place. */
-export function overwritesElements(inputs: readonly TensorSpec[], output: TensorSpec): readonly Overwrite[] {
+/**
+ * An op on one element at a time may write over every operand that has an element of the same size at the same place.
+ *
+ * @param place of the output.
+ */
+export function overwritesElements(inputs: readonly TensorSpec[], output: TensorSpec, place = 0): readonly Overwrite[] {
   const fits = (input: TensorSpec): boolean =>
     sameShape(input.shape, output.shape) && byteSizeOf(input.dtype) === byteSizeOf(output.dtype);
-  return inputs.flatMap((spec, input) => (fits(spec) ? [{ output: 0, input }] : []));
+  return inputs.flatMap((spec, input) => (fits(spec) ? [{ output: place, input }] : []));
 }
 
 /** Declarations, not constants: op files call the makers while modules that import each other are still loading. */
@@ -111,9 +115,7 @@ export function defineBinary({
     name,
     infer([a, b]) {
       if (a!.dtype !== b!.dtype || !accepts(a!.dtype)) {
-        throw new ShapeError(
-          `${name} does not take ${formatSpec(a!)} with ${formatSpec(b!)}: cast one of them`,
-        );
+        throw new ShapeError(`${name} does not take ${formatSpec(a!)} with ${formatSpec(b!)}: cast one of them`);
       }
       return [outputOf(a!, b!)];
     },

@@ -111,7 +111,16 @@ const primitives: readonly Op[] = [
   matmulOp,
 ];
 
-const pairs = [attentionPair, geluPair, geluTanhPair, layerNormPair, rmsNormPair, softmaxPair, softmaxCrossEntropyPair, swigluPair];
+const pairs = [
+  attentionPair,
+  geluPair,
+  geluTanhPair,
+  layerNormPair,
+  rmsNormPair,
+  softmaxPair,
+  softmaxCrossEntropyPair,
+  swigluPair,
+];
 
 const fused: readonly Op[] = [
   linearOp,

@@ -40,7 +40,9 @@ export const newtonSchulzDefaults: NewtonSchulzOptions = {
 /** @throws ShapeError unless `matrix` has two axes. */
 export function orthogonalize(matrix: Tensor, options: Partial<NewtonSchulzOptions> = {}): Tensor {
   if (matrix.rank !== 2)
-    throw new ShapeError(`orthogonalize takes a matrix, got shape ${formatShape(matrix.shape)}: reshape it to two axes`);
+    throw new ShapeError(
+      `orthogonalize takes a matrix, got shape ${formatShape(matrix.shape)}: reshape it to two axes`,
+    );
   const {
     coefficients: [a, b, c],
     iterations,

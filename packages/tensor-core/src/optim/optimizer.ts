@@ -79,7 +79,9 @@ export function leafwiseOptimizer<Parameters, Moment extends string>({
     const leaves = flattenWithPaths(parameters);
     for (const [path, leaf] of leaves) {
       if (leaf.dtype !== 'f32')
-        throw new ShapeError(`${name}: ${nameOf(path)} is ${leaf.dtype}: train an f32 copy and cast it for the forward`);
+        throw new ShapeError(
+          `${name}: ${nameOf(path)} is ${leaf.dtype}: train an f32 copy and cast it for the forward`,
+        );
       check(path, leaf);
     }
     return leaves;

@@ -84,7 +84,9 @@ export function createSchedule(name: ScheduleName, options: ScheduleOptions): Sc
   requireStepCount('warmupSteps', warmupSteps);
   if (!Number.isFinite(cycles)) throw new RangeError(`schedule: cycles is ${cycles}; pass a finite number`);
   if ((name === 'cosine_with_min_lr') !== (minimumRate !== undefined))
-    throw new RangeError(`schedule: minimumRate is ${minimumRate}; cosine_with_min_lr needs one, ${name} was asked for`);
+    throw new RangeError(
+      `schedule: minimumRate is ${minimumRate}; cosine_with_min_lr needs one, ${name} was asked for`,
+    );
   if (minimumRate !== undefined && !(minimumRate >= 0 && minimumRate <= 1))
     throw new RangeError(`schedule: minimumRate is ${minimumRate}; pass a number from 0 to 1`);
   const decay = decays[name];

@@ -54,7 +54,8 @@ const dense: readonly unknown[] = ['f32', 'f16', 'bf16'];
 
 /** `precision` itself, or an error that names what is wrong with it. */
 function checkedPrecision(precision: WeightPrecision, where: string): WeightPrecision {
-  if (typeof precision === 'object') checkBitsAndGroup(`precisionPolicy: ${where}`, precision.bits, precision.groupSize ?? 64);
+  if (typeof precision === 'object')
+    checkBitsAndGroup(`precisionPolicy: ${where}`, precision.bits, precision.groupSize ?? 64);
   else if (!dense.includes(precision))
     throw new ShapeError(
       `precisionPolicy: ${where} is ${String(precision)}: use 'f32', 'f16', 'bf16' or { bits: 4 | 8, groupSize: 32 | 64 | 128 }`,

@@ -28,7 +28,11 @@ export type StoredTree<T> = T extends Tensor
 type Leaf = Tensor | QuantizedTensor;
 
 /** The same tree with every weight replaced; a quantised tensor is one leaf. */
-function mapWeights(tree: unknown, replace: (leaf: Leaf, path: string) => unknown, path: readonly string[] = []): unknown {
+function mapWeights(
+  tree: unknown,
+  replace: (leaf: Leaf, path: string) => unknown,
+  path: readonly string[] = [],
+): unknown {
   if (tree instanceof Tensor || isQuantized(tree)) return replace(tree, path.join('.'));
   if (Array.isArray(tree)) return tree.map((entry, i) => mapWeights(entry, replace, [...path, String(i)]));
   if (typeof tree !== 'object' || tree === null || Object.getPrototypeOf(tree) !== Object.prototype) return tree;

@@ -17,7 +17,14 @@ import { sum } from '../ops/sum.js';
 import type { Tensor } from '../tensor.js';
 import { type QuantizationFormat, checkOperands, codesPerWord, groupsPerRow, symmetricZero } from './format.js';
 import { unpackCodes } from './pack.js';
-import { type QuantizedTensor, checkQuantized, cutRows, formatOf, fromOperands, operandsOf } from './quantized-tensor.js';
+import {
+  type QuantizedTensor,
+  checkQuantized,
+  cutRows,
+  formatOf,
+  fromOperands,
+  operandsOf,
+} from './quantized-tensor.js';
 import { rowReader } from './weight-loops.js';
 
 /** code − zero as f32 [rows, groups, groupSize], whole groups. */
@@ -30,7 +37,11 @@ function centredCodes(codes: Tensor, { bits, groupSize, symmetric, columns }: Qu
 }
 
 /** Cotangents of scales and offsets from that of the matrix. */
-export function scaleGradients(dw: Tensor, { codes, scales, offsets }: QuantizedTensor, format: QuantizationFormat): Tensor[] {
+export function scaleGradients(
+  dw: Tensor,
+  { codes, scales, offsets }: QuantizedTensor,
+  format: QuantizationFormat,
+): Tensor[] {
   const [rows, groups] = scales.shape as [number, number];
   const padded = pad(dw, [0, 0], [0, groups * format.groupSize - format.columns]);
   const grouped = reshape(padded, [rows, groups, format.groupSize]);

@@ -15,7 +15,7 @@
  * exact as its offset. A group with a NaN, an infinity, or numbers too large for the dtype of the scales decodes to no
  * finite number anywhere: damage stays visible.
  *
- * Memory while it runs: about four f32 matrices of the weight's size. Quantise large weights in slices of rows.
+ * Memory while it runs: up to three f32 matrices of the weight's size. Quantise large weights in slices of rows.
  */
 import { isFloat } from '../dtype.js';
 import { ShapeError } from '../errors.js';

@@ -75,11 +75,12 @@ export const quantizedLinearOp: Op<QuantizedLinearAttributes> = {
     const dw = matmul(rowsAsMatrix(left), rowsAsMatrix(right), { transposeA: true });
     return [dx, undefined, ...scaleGradients(dw, quantized, format), ...db];
   },
-  flops: ([x, codes], _outputs, { format }) =>
-    2 * sizeOf(x!.shape.slice(0, -1)) * codes!.shape[0]! * format.columns,
+  flops: ([x, codes], _outputs, { format }) => 2 * sizeOf(x!.shape.slice(0, -1)) * codes!.shape[0]! * format.columns,
   splitRows(inputs, { format, transposed }, input, boundaries) {
     const { x, weight, bias } = separate(inputs, format);
-    return [splitLinear({ x, weight: fromOperands(weight, format), bias, transposed, splitsX: input === 0, boundaries })];
+    return [
+      splitLinear({ x, weight: fromOperands(weight, format), bias, transposed, splitsX: input === 0, boundaries }),
+    ];
   },
 };
 

@@ -7,12 +7,7 @@
 import { ShapeError } from '../errors.js';
 import { slice } from '../ops/slice.js';
 import { Tensor } from '../tensor.js';
-import {
-  type QuantizationBits,
-  type QuantizationFormat,
-  type QuantizationGroupSize,
-  checkOperands,
-} from './format.js';
+import { type QuantizationBits, type QuantizationFormat, type QuantizationGroupSize, checkOperands } from './format.js';
 
 export interface QuantizedTensor {
   /** u32 [rows, ⌈columns·bits/32⌉]. */

@@ -6,7 +6,14 @@
  */
 import { decoderOf } from '../dtype.js';
 import type { HostTensor } from '../op.js';
-import { type QuantizationFormat, codesPerWord, groupsPerRow, largestCode, symmetricZero, wordsPerRow } from './format.js';
+import {
+  type QuantizationFormat,
+  codesPerWord,
+  groupsPerRow,
+  largestCode,
+  symmetricZero,
+  wordsPerRow,
+} from './format.js';
 
 /** Writes row `row` of the weight into `into`. */
 export type RowReader = (row: number, into: Float64Array) => void;

@@ -13,19 +13,12 @@ import { Tensor, type TensorLike } from '../tensor.js';
 export function rowParameter(name: string, value: TensorLike, rows: number): Tensor {
   const given = cast(asTensor(value), 'f32');
   if (given.size !== 1 && given.size !== rows)
-    throw new ShapeError(
-      `${name} is ${formatSpec(given)} for ${rows} rows: give one number, or one for each row`,
-    );
+    throw new ShapeError(`${name} is ${formatSpec(given)} for ${rows} rows: give one number, or one for each row`);
   return broadcastTo(reshape(given, [given.size, 1]), [rows, 1]);
 }
 
 /** Throws a RangeError unless a parameter that is a plain number lies where `isValid` holds; `range` says where that is. */
-export function checkNumber(
-  name: string,
-  value: TensorLike,
-  isValid: (value: number) => boolean,
-  range: string,
-): void {
+export function checkNumber(name: string, value: TensorLike, isValid: (value: number) => boolean, range: string): void {
   if (!(value instanceof Tensor) && !isValid(value)) throw new RangeError(`${name} is ${value}, it must be ${range}`);
 }
 

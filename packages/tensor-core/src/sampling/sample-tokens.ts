@@ -66,6 +66,7 @@ export function processLogits(logits: Tensor, options: SamplingOptions): Tensor 
 export function sampleTokens(logits: Tensor, options: SamplingOptions, seed?: Tensor, stream = 0): Tensor {
   const processed = processLogits(logits, options);
   if (options.doSample === false) return argmax(processed);
-  if (!seed) throw new TypeError('sampleTokens: drawing needs a seed, u32 [2]; set doSample to false for greedy decoding');
+  if (!seed)
+    throw new TypeError('sampleTokens: drawing needs a seed, u32 [2]; set doSample to false for greedy decoding');
   return sampleCategorical(processed, seed, stream);
 }

@@ -47,8 +47,7 @@ const cases: Readonly<Record<string, (inputs: Inputs) => Tensor>> = {
   index_add: ({ x, indices, rows }) => indexAdd(x!, indices!, rows!),
   index_copy: ({ x, indices, rows }) => indexCopy(x!, indices!, rows!),
   masked_scatter: ({ x, mask, rows }) => maskedScatter(x!, cast(mask!, 'bool'), rows!),
-  interpolate_rows: ({ table, indices, weights }) =>
-    interpolateRows(table!, { indices: indices!, weights: weights! }),
+  interpolate_rows: ({ table, indices, weights }) => interpolateRows(table!, { indices: indices!, weights: weights! }),
 };
 
 const device = { loops: createReferenceDevice(), primitives: createReferenceDevice({ decomposeFused: true }) };

@@ -72,10 +72,13 @@ interface Operands {
 function operandsOf({ rows, width, classes, storage, biased, magnitude, ignored, seed }: Given): Operands {
   const value = (shape: number[], offset: number): HostTensor => seededValue(shape, 'f32', 'ordinary', seed + offset);
   const dense = mul(toTensor(value([classes, width], 1)), magnitude);
-  const labels = seededValue([rows], 'u32', 'words', seed + 2).data.map((word) => (word % 4 === 0 ? ignored : word % classes));
+  const labels = seededValue([rows], 'u32', 'words', seed + 2).data.map((word) =>
+    word % 4 === 0 ? ignored : word % classes,
+  );
   return {
     x: toTensor(value([rows, width], 0)),
-    weight: storage === 'quantized' ? quantize(dense, { bits: 4, groupSize: 32, scaleDtype: 'f32' }) : cast(dense, storage),
+    weight:
+      storage === 'quantized' ? quantize(dense, { bits: 4, groupSize: 32, scaleDtype: 'f32' }) : cast(dense, storage),
     bias: biased ? toTensor(value([classes], 3)) : undefined,
     labels: tensor(Int32Array.from(labels), [rows]),
     cotangents: [4, 5, 6].map((offset) => toTensor(value([rows], offset))),
@@ -89,7 +92,10 @@ function whole({ x, weight, bias, labels }: Operands, { temperature, ignored }: 
   const logSumExp = add(log(sum(exp(sub(logits, largest)), -1)), reshape(largest, labels.shape));
   const loss = softmaxCrossEntropy(logits, labels);
   const entropy = sub(logSumExp, sum(mul(softmax(logits), logits), -1));
-  const counted = tensor(Float32Array.from((labels.storage as { data: Int32Array }).data, (label) => Number(label !== ignored)), labels.shape);
+  const counted = tensor(
+    Float32Array.from((labels.storage as { data: Int32Array }).data, (label) => Number(label !== ignored)),
+    labels.shape,
+  );
   return [mul(loss, counted), logSumExp, entropy];
 }
 
@@ -100,7 +106,10 @@ function streamed({ x, weight, bias, labels }: Operands, { temperature, ignored,
 }
 
 /** Values of both, on engines with the loops of the op and with its chunked graph. */
-async function compare(given: Given, build: (operands: Operands, outputs: readonly Tensor[]) => readonly Tensor[]): Promise<void> {
+async function compare(
+  given: Given,
+  build: (operands: Operands, outputs: readonly Tensor[]) => readonly Tensor[],
+): Promise<void> {
   const reference = operandsOf(given);
   const expected = build(reference, whole(reference, given));
   await evaluate(expected, { device: createReferenceDevice({ precision: 'f64' }) });
@@ -109,7 +118,12 @@ async function compare(given: Given, build: (operands: Operands, outputs: readon
     const actual = build(operands, streamed(operands, given));
     await evaluate(actual, { device: createReferenceDevice({ precision: 'f64', decomposeFused }) });
     for (const [i, value] of actual.entries())
-      assertClose(await readBack(value), await readBack(expected[i]!), `result ${i}, in chunks: ${decomposeFused}`, close);
+      assertClose(
+        await readBack(value),
+        await readBack(expected[i]!),
+        `result ${i}, in chunks: ${decomposeFused}`,
+        close,
+      );
   }
 }
 
@@ -138,7 +152,18 @@ describe('linearCrossEntropy', () => {
     ));
 
   it('has second derivatives', async () => {
-    const given = { rows: 2, width: 3, classes: 5, chunkClasses: 2, storage: 'f32', biased: false, temperature: 1, magnitude: 1, ignored: -100, seed: 7 } as const;
+    const given = {
+      rows: 2,
+      width: 3,
+      classes: 5,
+      chunkClasses: 2,
+      storage: 'f32',
+      biased: false,
+      temperature: 1,
+      magnitude: 1,
+      ignored: -100,
+      seed: 7,
+    } as const;
     for (const decomposeFused of [false, true]) {
       const { labels, cotangents } = operandsOf(given);
       await checkGradients(
@@ -205,21 +230,38 @@ describe('linearCrossEntropy', () => {
 
   it('names what does not fit', async () => {
     const [x, weight, labels] = [full([2, 3], 0), full([5, 3], 0), full([2], 0, 'i32')];
-    expect(() => linearCrossEntropy(full([2, 4], 0), weight, labels)).toThrow(/x \[2, 4\] do not fit the weight \[5, 3\]/);
-    expect(() => linearCrossEntropy(x, weight, full([2], 0))).toThrow(/labels are i32\[2\], one for each row of x, got f32\[2\]/);
+    expect(() => linearCrossEntropy(full([2, 4], 0), weight, labels)).toThrow(
+      /x \[2, 4\] do not fit the weight \[5, 3\]/,
+    );
+    expect(() => linearCrossEntropy(x, weight, full([2], 0))).toThrow(
+      /labels are i32\[2\], one for each row of x, got f32\[2\]/,
+    );
     expect(() => linearCrossEntropy(x, weight, labels, { bias: full([4], 0) })).toThrow(/bias \[4\]/);
     expect(() => linearCrossEntropy(x, full([0, 3], 0), labels)).toThrow(/no classes/);
     expect(() => linearCrossEntropy(x, full([5, 3], 0, 'i32'), labels)).toThrow(/a dense weight is f32, f16 or bf16/);
-    expect(() => linearCrossEntropy(x, weight, labels, { temperature: 0 })).toThrow(/temperature is a positive number, got 0/);
-    expect(() => linearCrossEntropy(x, weight, labels, { chunkClasses: 1.5 })).toThrow(/chunkClasses is a positive whole number/);
+    expect(() => linearCrossEntropy(x, weight, labels, { temperature: 0 })).toThrow(
+      /temperature is a positive number, got 0/,
+    );
+    expect(() => linearCrossEntropy(x, weight, labels, { chunkClasses: 1.5 })).toThrow(
+      /chunkClasses is a positive whole number/,
+    );
     const outside = linearCrossEntropy(x, weight, full([2], 5, 'i32')).loss;
-    await expect(outside.data(createReferenceDevice())).rejects.toThrow(/label 5 is not one of the 5 classes; use -100/);
+    await expect(outside.data(createReferenceDevice())).rejects.toThrow(
+      /label 5 is not one of the 5 classes; use -100/,
+    );
   });
 });
 
 it('an engine with only primitives agrees in f32 with the loops, within the tolerance of the cases', async () => {
   const report = await checkDeviceAgainstReference(createReferenceDevice({ decomposeFused: true }), {
-    ops: ['linear', 'linearTransposed', 'dequantize', 'quantizedLinear', 'linearCrossEntropy', 'linearCrossEntropyBackward'],
+    ops: [
+      'linear',
+      'linearTransposed',
+      'dequantize',
+      'quantizedLinear',
+      'linearCrossEntropy',
+      'linearCrossEntropyBackward',
+    ],
     numRuns: 150,
     maxLength: 9,
     decomposed: true,

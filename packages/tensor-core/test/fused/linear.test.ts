@@ -18,7 +18,14 @@ import {
   valueAndGrad,
   vectorJacobianProduct,
 } from '../../src/index.js';
-import { type Tolerance, arbitrarySeed, assertClose, readBack, seededValue, toTensor } from '../../src/testing/index.js';
+import {
+  type Tolerance,
+  arbitrarySeed,
+  assertClose,
+  readBack,
+  seededValue,
+  toTensor,
+} from '../../src/testing/index.js';
 
 const close: Tolerance = { absolute: 1e-9, relative: 1e-7, norm: 1e-9 };
 const wide = (): ReturnType<typeof createReferenceDevice> => createReferenceDevice({ precision: 'f64' });
@@ -118,8 +125,12 @@ describe('errors', () => {
       /linear: a weight is f32, f16, bf16 or a QuantizedTensor, got i32\[3, 2\]/,
     );
     expect(() => linear(full([1, 2], 0, 'f16'), full([3, 2], 0))).toThrow(/linear computes in f32, got f16/);
-    expect(() => linear(full([1, 2], 0), full([3, 2], 0), full([3], 0, 'bf16'))).toThrow(/linear computes in f32, got bf16/);
-    expect(() => linearTransposed(full([1, 2], 0), full([3, 2], 0, 'f16'))).toThrow(/x \[1, 2\] does not fit weight f16\[3, 2\]/);
+    expect(() => linear(full([1, 2], 0), full([3, 2], 0), full([3], 0, 'bf16'))).toThrow(
+      /linear computes in f32, got bf16/,
+    );
+    expect(() => linearTransposed(full([1, 2], 0), full([3, 2], 0, 'f16'))).toThrow(
+      /x \[1, 2\] does not fit weight f16\[3, 2\]/,
+    );
   });
 
   it('name an id without a row', async () => {

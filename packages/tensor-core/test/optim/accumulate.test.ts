@@ -37,34 +37,37 @@ const arbitraryLengths = fc
   .filter((lengths) => lengths.some((length) => length > 0));
 
 describe('gradient accumulation', () => {
-  it.each(['number', 'tensor'])('weighted by tokens is the gradient of the whole batch (weights as a %s)', async (form) => {
-    await fc.assert(
-      fc.asyncProperty(arbitraryLengths, arbitrarySeed(), async (lengths, seed) => {
-        const total = lengths.reduce((sum, length) => sum + length, 0);
-        const parameters = {
-          weight: toTensor(seededValue([classes, width], 'f32', 'ordinary', seed)),
-          bias: toTensor(seededValue([classes], 'f32', 'ordinary', seed + 1)),
-        };
-        const x = toTensor(seededValue([total, width], 'f32', 'ordinary', seed + 2));
-        const labels = tensor(Int32Array.from({ length: total }, (_, i) => (i * 7 + 1) % classes));
-        const gradientOf = valueAndGrad(meanLoss);
-        const [, expected] = gradientOf(parameters, x, labels);
-        let start = 0;
-        let accumulated = accumulationInit(parameters);
-        for (const length of lengths) {
-          const rows = [start, (start += length)] as const;
-          // An empty micro-batch has the mean of nothing: NaN.
-          const [, part] = gradientOf(parameters, slice(x, 0, ...rows), slice(labels, 0, ...rows));
-          accumulated = accumulateGradients(accumulated, part, form === 'number' ? length : tensor(length));
-        }
-        const actual = meanGradients(accumulated);
-        await evaluate({ actual, expected }, { device });
-        for (const key of ['weight', 'bias'] as const)
-          assertClose(await readBack(actual[key]), await readBack(expected[key]), key, { absolute: 1e-6 });
-      }),
-      { numRuns: 30 },
-    );
-  });
+  it.each(['number', 'tensor'])(
+    'weighted by tokens is the gradient of the whole batch (weights as a %s)',
+    async (form) => {
+      await fc.assert(
+        fc.asyncProperty(arbitraryLengths, arbitrarySeed(), async (lengths, seed) => {
+          const total = lengths.reduce((sum, length) => sum + length, 0);
+          const parameters = {
+            weight: toTensor(seededValue([classes, width], 'f32', 'ordinary', seed)),
+            bias: toTensor(seededValue([classes], 'f32', 'ordinary', seed + 1)),
+          };
+          const x = toTensor(seededValue([total, width], 'f32', 'ordinary', seed + 2));
+          const labels = tensor(Int32Array.from({ length: total }, (_, i) => (i * 7 + 1) % classes));
+          const gradientOf = valueAndGrad(meanLoss);
+          const [, expected] = gradientOf(parameters, x, labels);
+          let start = 0;
+          let accumulated = accumulationInit(parameters);
+          for (const length of lengths) {
+            const rows = [start, (start += length)] as const;
+            // An empty micro-batch has the mean of nothing: NaN.
+            const [, part] = gradientOf(parameters, slice(x, 0, ...rows), slice(labels, 0, ...rows));
+            accumulated = accumulateGradients(accumulated, part, form === 'number' ? length : tensor(length));
+          }
+          const actual = meanGradients(accumulated);
+          await evaluate({ actual, expected }, { device });
+          for (const key of ['weight', 'bias'] as const)
+            assertClose(await readBack(actual[key]), await readBack(expected[key]), key, { absolute: 1e-6 });
+        }),
+        { numRuns: 30 },
+      );
+    },
+  );
 
   it('runs in place when compiled, with the weight as an operand', async () => {
     const own = createReferenceDevice();

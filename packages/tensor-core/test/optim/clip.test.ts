@@ -45,7 +45,10 @@ describe('clipping by global norm', () => {
         fc.constantFrom('ordinary', 'moderate'),
         fc.double({ min: 1e-3, max: 1e3, noNaN: true }),
         async (seed, range, maxNorm) => {
-          const given = [toTensor(seededValue([3, 4], 'f32', range, seed)), toTensor(seededValue([], 'f32', range, seed))];
+          const given = [
+            toTensor(seededValue([3, 4], 'f32', range, seed)),
+            toTensor(seededValue([], 'f32', range, seed)),
+          ];
           const { gradients, norm } = clipByGlobalNorm(given, maxNorm);
           const after = globalNorm(gradients);
           await evaluate({ gradients, norm, after }, { device });

@@ -33,7 +33,10 @@ interface AdamWRun {
 
 interface Manifest {
   readonly runs: Readonly<Record<string, { readonly options: Record<string, never>; readonly leaves: string[] }>>;
-  readonly groups: { readonly options: AdamWRun; readonly overrides: Record<string, { lr: number; weight_decay: number }> };
+  readonly groups: {
+    readonly options: AdamWRun;
+    readonly overrides: Record<string, { lr: number; weight_decay: number }>;
+  };
   readonly ema_decay: number;
   readonly kept: readonly number[];
 }

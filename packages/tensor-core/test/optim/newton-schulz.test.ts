@@ -15,7 +15,9 @@ describe('orthogonalize', () => {
         fc.array(fc.double({ min: 0.01, max: 1, noNaN: true }), { minLength: 1, maxLength: 5 }),
         async (entries) => {
           const n = entries.length;
-          const diagonal = Float32Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? entries[i / (n + 1)]! : 0));
+          const diagonal = Float32Array.from({ length: n * n }, (_, i) =>
+            i % (n + 1) === 0 ? entries[i / (n + 1)]! : 0,
+          );
           const norm = Math.hypot(...entries);
           const expected = entries.map((entry) => {
             let s = entry / norm;

@@ -195,8 +195,11 @@ describe('options', () => {
     ],
     ['endless iterations', () => muon({ newtonSchulz: { iterations: 100 } }), /iterations is 100; pass a whole number/],
     ['unknown adjustment', () => muon({ adjustLearningRate: 'toString' as 'original' }), /use one of original, match/],
-    ['foreign rates', () => adamW().update(full([1], 0), full([1], 0), adamW<Tensor>().init(full([1], 0)) as never, {}),
-      /adamW.update takes what adamW.hyperparameters/],
+    [
+      'foreign rates',
+      () => adamW().update(full([1], 0), full([1], 0), adamW<Tensor>().init(full([1], 0)) as never, {}),
+      /adamW.update takes what adamW.hyperparameters/,
+    ],
     ['a vector for muon', () => muon().init({ bias: full([4], 0) }), /muon: bias has shape \[4\], and only matrices/],
     ['a stack for muon', () => muon().init([full([2, 3, 3], 0)]), /muon: 0 has shape \[2, 3, 3\].*parameterGroups/],
     ['no groups', () => parameterGroups([]), /the groups are \[\]; give at least one/],

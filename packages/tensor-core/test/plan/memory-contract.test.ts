@@ -175,8 +175,8 @@ describe('inputs larger than a binding', () => {
     expect(() => compile((w: Tensor) => tanh(w), { device }).plan(placeholder(weight))).toThrow(
       /tanh reads f32\[300,8\], which is larger than one binding of arena \(2048 bytes\)/,
     );
-    expect(() => compile((x: Tensor) => sum(broadcastTo(x, [100, 8])), { device }).plan(full([8], 1))).toThrow(
-      /f32\[100, 8\], a result of broadcastTo, takes 3200 bytes, one binding of arena holds 2048/,
+    expect(() => compile((x: Tensor) => broadcastTo(x, [100, 8]), { device }).plan(full([8], 1))).toThrow(
+      /f32\[100, 8\], a result of \w+, takes 3200 bytes, one binding of arena holds 2048/,
     );
   });
 });

@@ -88,7 +88,10 @@ describe('masters and shadows', () => {
     const [, gradients] = train(masters);
     expect([gradients.w.dtype, gradients.b.dtype]).toEqual(['f32', 'f32']);
     const [, exactly] = valueAndGrad((w: Tensor) => sum(linear(x, w)))(masters.w);
-    assertClose(await readBack(gradients.w, device), await readBack(exactly, device), 'dW', { relative: 2 ** -7, absolute: 1e-6 });
+    assertClose(await readBack(gradients.w, device), await readBack(exactly, device), 'dW', {
+      relative: 2 ** -7,
+      absolute: 1e-6,
+    });
   });
 
   it('refuse quantised weights', () => {
@@ -104,7 +107,9 @@ describe('precisionPolicy', () => {
   it('refuses what loses accuracy, and says what to do instead', () => {
     const given = (options: object) => () => precisionPolicy({ weights: 'f16', ...options });
     expect(given({ accumulate: 'f16' })).toThrow(/accumulate in f16: sums of products overflow/);
-    expect(given({ activations: 'f16' })).toThrow(/activations in f16: residual streams .* store the weights in 16 bits/);
+    expect(given({ activations: 'f16' })).toThrow(
+      /activations in f16: residual streams .* store the weights in 16 bits/,
+    );
     expect(given({ master: 'bf16' })).toThrow(/master in bf16: .* keep f32 masters .* shadow\(\)/);
     expect(given({ master: 'f32', accumulate: 'f32', activations: 'f32' })).not.toThrow();
   });

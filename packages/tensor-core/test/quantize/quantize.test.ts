@@ -113,12 +113,21 @@ describe('quantize', () => {
   it('is at huge and tiny magnitudes, where the dtype of the scales reaches', async () => {
     const exponents: Record<ScaleDType, [number, number]> = { f32: [-45, 38], bf16: [-45, 38], f16: [-12, 5] };
     await fc.assert(
-      fc.asyncProperty(formats, fc.double({ min: 0, max: 1, noNaN: true }), arbitrarySeed(), async (options, at, seed) => {
-        const [from, to] = exponents[options.scaleDtype];
-        const magnitude = 10 ** (from + at * (to - from));
-        const unit = seededValue([2, 70], 'f32', 'ordinary', seed).data;
-        await checkBound(Float32Array.from(unit, (value) => value * magnitude * 0.5), [2, 70], options);
-      }),
+      fc.asyncProperty(
+        formats,
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        arbitrarySeed(),
+        async (options, at, seed) => {
+          const [from, to] = exponents[options.scaleDtype];
+          const magnitude = 10 ** (from + at * (to - from));
+          const unit = seededValue([2, 70], 'f32', 'ordinary', seed).data;
+          await checkBound(
+            Float32Array.from(unit, (value) => value * magnitude * 0.5),
+            [2, 70],
+            options,
+          );
+        },
+      ),
       { numRuns: 200 },
     );
   });
@@ -159,7 +168,10 @@ describe('quantize', () => {
 
   it('shows damage: a group with NaN, an infinity or more than its scale can hold has no finite number', async () => {
     const cases: [number, QuantizeOptions][] = [NaN, Infinity, -Infinity].flatMap((bad) =>
-      [true, false].map((symmetric): [number, QuantizeOptions] => [bad, { bits: 4, groupSize: 32, symmetric, scaleDtype: 'f32' }]),
+      [true, false].map((symmetric): [number, QuantizeOptions] => [
+        bad,
+        { bits: 4, groupSize: 32, symmetric, scaleDtype: 'f32' },
+      ]),
     );
     for (const [bad, options] of [...cases, [1e6, { bits: 4, groupSize: 32 }] as [number, QuantizeOptions]]) {
       const w = new Float32Array(64).fill(0.5);
@@ -183,7 +195,9 @@ describe('quantize', () => {
     expect(() => quantize(tensor([1, 2]), { bits: 4 })).toThrow(/matrix \[rows, columns\], got f32\[2\]/);
     expect(() => quantize(tensor(Int32Array.of(1), [1, 1]), { bits: 4 })).toThrow(/got i32\[1, 1\]/);
     expect(() => quantize(tensor([[1]]), { bits: 3 as 4 })).toThrow(/codes have 4 or 8 bits, got 3/);
-    expect(() => quantize(tensor([[1]]), { bits: 4, groupSize: 48 as 32 })).toThrow(/a group has 32, 64, 128 columns, got 48/);
+    expect(() => quantize(tensor([[1]]), { bits: 4, groupSize: 48 as 32 })).toThrow(
+      /a group has 32, 64, 128 columns, got 48/,
+    );
   });
 });
 
@@ -194,7 +208,9 @@ describe('a quantised tensor', () => {
   it('knows its shape and bytes', () => {
     expect(weightShape(sample())).toEqual([5, 70]);
     expect(weightBytes(sample())).toBe(5 * (9 * 4 + 3 * 2));
-    expect(weightBytes(sample({ bits: 8, groupSize: 32, symmetric: false, scaleDtype: 'f32' }))).toBe(5 * (18 * 4 + 2 * 3 * 4));
+    expect(weightBytes(sample({ bits: 8, groupSize: 32, symmetric: false, scaleDtype: 'f32' }))).toBe(
+      5 * (18 * 4 + 2 * 3 * 4),
+    );
     expect(weightBytes(tensor([[1, 2]]))).toBe(8);
     expect(isQuantized(sample())).toBe(true);
     for (const other of [tensor([1]), null, {}, { codes: 1, scales: 2, bits: 4, groupSize: 32, columns: 1 }, 4])
@@ -202,7 +218,10 @@ describe('a quantised tensor', () => {
   });
 
   it('goes through compiled functions as a tree', async () => {
-    const halve = compile((q: QuantizedTensor): { readonly q: QuantizedTensor; readonly w: Tensor } => ({ q, w: dequantize(q) }), { device });
+    const halve = compile(
+      (q: QuantizedTensor): { readonly q: QuantizedTensor; readonly w: Tensor } => ({ q, w: dequantize(q) }),
+      { device },
+    );
     const given = sample({ bits: 8, groupSize: 64, symmetric: false });
     const { q, w } = await halve(given);
     expect(isQuantized(q)).toBe(true);
@@ -220,9 +239,13 @@ describe('a quantised tensor', () => {
     const q = sample();
     const check = (changed: Partial<QuantizedTensor>) => () => checkQuantized({ ...q, ...changed }, 'head');
     expect(check({})).not.toThrow();
-    expect(check({ columns: 80 })).toThrow(/head: codes for 4 bits in groups of 32 over 80 columns are u32\[rows, 10\], got u32\[5, 9\]/);
+    expect(check({ columns: 80 })).toThrow(
+      /head: codes for 4 bits in groups of 32 over 80 columns are u32\[rows, 10\], got u32\[5, 9\]/,
+    );
     expect(check({ groupSize: 64 })).toThrow(/scales for .* \[5, 2\], got f16\[5, 3\]/);
-    expect(check({ offsets: cast(q.scales, 'f32') })).toThrow(/offsets are like the scales, f16\[5, 3\], got f32\[5, 3\]/);
+    expect(check({ offsets: cast(q.scales, 'f32') })).toThrow(
+      /offsets are like the scales, f16\[5, 3\], got f32\[5, 3\]/,
+    );
     expect(check({ bits: 8 })).toThrow(/codes for 8 bits/);
     expect(() => dequantize({ ...q, columns: 80 })).toThrow(/dequantize: codes/);
   });

@@ -18,7 +18,14 @@ import {
   tensor,
   vectorJacobianProduct,
 } from '../../src/index.js';
-import { type Tolerance, arbitrarySeed, assertClose, readBack, seededValue, toTensor } from '../../src/testing/index.js';
+import {
+  type Tolerance,
+  arbitrarySeed,
+  assertClose,
+  readBack,
+  seededValue,
+  toTensor,
+} from '../../src/testing/index.js';
 
 const close: Tolerance = { absolute: 1e-9, relative: 1e-7, norm: 1e-9 };
 

@@ -27,10 +27,9 @@ const devices = {
   primitives: createReferenceDevice({ decomposeFused: true }),
 };
 const rowOf = (values: readonly number[]): Tensor => tensor(Float32Array.from(values), [1, values.length]);
-const idsOf = (...rows: number[][]): Tensor =>
-  tensor(Int32Array.from(rows.flat()), [rows.length, rows[0]!.length]);
+const idsOf = (...rows: number[][]): Tensor => tensor(Int32Array.from(rows.flat()), [rows.length, rows[0]!.length]);
 
-const NaN = Number.NaN;
+const nan = Number.NaN;
 const none = -Infinity;
 
 /** Logits with many ties, -Infinity among them, at least one possible. */
@@ -61,9 +60,7 @@ describe.each(Object.keys(devices) as (keyof typeof devices)[])('through %s', (k
 
     it('takes a k per row, one class, and all magnitudes', async () => {
       const rows = tensor(Float32Array.of(3, 1, 2, 3, 1, 2, 3, 1, 2), [3, 3]);
-      expect(await read(keepTopK(rows, tensor(Int32Array.of(1, 2, 0))))).toEqual([
-        3, none, none, 3, none, 2, 3, 1, 2,
-      ]);
+      expect(await read(keepTopK(rows, tensor(Int32Array.of(1, 2, 0))))).toEqual([3, none, none, 3, none, 2, 3, 1, 2]);
       expect(await read(keepTopK(rowOf([-7]), 1))).toEqual([-7]);
       const wide = [1e-45, -1e-45, 3.4e38, -3.4e38, 0].map(Math.fround);
       expect(await read(keepTopK(rowOf(wide), 3))).toEqual([wide[0], none, wide[2], none, 0]);
@@ -71,7 +68,7 @@ describe.each(Object.keys(devices) as (keyof typeof devices)[])('through %s', (k
     });
 
     it('leaves NaN where a broken model put it', async () => {
-      expect(await read(keepTopK(rowOf([1, NaN, 3]), 1))).toEqual([none, NaN, 3]);
+      expect(await read(keepTopK(rowOf([1, nan, 3]), 1))).toEqual([none, nan, 3]);
     });
   });
 
@@ -95,15 +92,14 @@ describe.each(Object.keys(devices) as (keyof typeof devices)[])('through %s', (k
       const row = [2, -90, 2, none, -300];
       expect(await read(keepTopP(rowOf(row), 1))).toEqual(row);
       expect(await read(keepTopP(rowOf(row), tensor(1.5)))).toEqual(row);
-      for (const p of [0, 1e-30, 1e-6])
-        expect(await read(keepTopP(rowOf(row), p))).toEqual([2, none, 2, none, none]);
+      for (const p of [0, 1e-30, 1e-6]) expect(await read(keepTopP(rowOf(row), p))).toEqual([2, none, 2, none, none]);
     });
 
     it('neither overflows nor fails on one class, on nothing possible, or on a sure thing', async () => {
       expect(await read(keepTopP(rowOf([-1e30]), 0.5))).toEqual([Math.fround(-1e30)]);
       expect(await read(keepTopP(rowOf([none, none]), 0.5))).toEqual([none, none]);
       expect(await read(keepTopP(rowOf([1e4, 0, 9e3]), 0.99))).toEqual([1e4, none, none]);
-      expect(await read(keepTopP(rowOf([1, NaN, 3]), 0.5))).toEqual([1, NaN, 3]);
+      expect(await read(keepTopP(rowOf([1, nan, 3]), 0.5))).toEqual([1, nan, 3]);
     });
   });
 
@@ -127,17 +123,36 @@ describe.each(Object.keys(devices) as (keyof typeof devices)[])('through %s', (k
       const ids = idsOf([0, 0, 1, -1, 2], [3, 99, -1, 2, 3]);
       expect(await read(applyRepetitionPenalty(logits, ids, 2))).toEqual([1, -4, 0, 4, 2, -2, none, 2]);
       expect(await read(applyRepetitionPenalty(logits, ids, tensor(Float32Array.of(2, 1))))).toEqual([
-        1, -4, 0, 4, 2, -2, none, 4,
+        1,
+        -4,
+        0,
+        4,
+        2,
+        -2,
+        none,
+        4,
       ]);
       expect(await read(applyRepetitionPenalty(logits, tensor(new Int32Array(0), [2, 0]), 2))).toEqual([
-        2, -2, 0, 4, 2, -2, none, 4,
+        2,
+        -2,
+        0,
+        4,
+        2,
+        -2,
+        none,
+        4,
       ]);
     });
   });
 
   it('suppressTokens rules classes out of every row', async () => {
     expect(await read(suppressTokens(full([2, 3], 1), tensor(Int32Array.of(2, -1, 0))))).toEqual([
-      none, 1, none, none, 1, none,
+      none,
+      1,
+      none,
+      none,
+      1,
+      none,
     ]);
   });
 
@@ -195,7 +210,7 @@ describe('operands and numbers that do not fit', () => {
     'a top-p above 1': [() => keepTopP(logits, 1.1), /topP is 1\.1, it must be from 0 to 1/],
     'a negative min-p': [() => keepMinP(logits, -0.1), /minP is -0\.1, it must be from 0 to 1/],
     'no penalty number': [
-      () => applyRepetitionPenalty(logits, idsOf([0], [0]), NaN),
+      () => applyRepetitionPenalty(logits, idsOf([0], [0]), nan),
       /repetitionPenalty is NaN, it must be above 0/,
     ],
     'ids of other rows': [

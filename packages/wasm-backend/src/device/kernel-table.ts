@@ -1,6 +1,6 @@
 /** Which ops have a WebAssembly kernel. A new kernel is a row in the file of its family. */
 import type { Op, TensorSpec } from '@mindseye/tensor-core';
-import type { KernelRow, KernelRows } from './kernel-row.js';
+import type { KernelRequest, KernelRow, KernelRows } from './kernel-row.js';
 import { attentionRows } from './rows/attention.js';
 import { elementwiseRows } from './rows/elementwise.js';
 import { movementRows } from './rows/movement.js';
@@ -9,11 +9,29 @@ import { productRows } from './rows/products.js';
 import { randomRows } from './rows/random.js';
 import { rowRows } from './rows/rows.js';
 
+export interface Application {
+  readonly op: Op;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly attributes: object;
+}
+
+/** Bytes that both directions of attention ask for: the blocks' own, then a mask byte per query and key. */
+function attentionScratch({ kernels, inputs: [q, k], attributes }: KernelRequest<object>): number {
+  const [queries, width] = q!.shape.slice(2) as [number, number];
+  const keys = k!.shape[2]!;
+  const working = Math.ceil(kernels.attentionScratchBytes(queries, keys, width) / 64) * 64;
+  const { mask } = ('forward' in attributes ? attributes.forward : attributes) as { readonly mask: unknown };
+  return working + (mask ? queries * keys : 0);
+}
+
 const kernelTable: KernelRows = {
   ...productRows,
   ...elementwiseRows,
   ...rowRows,
-  ...attentionRows,
+  ...Object.fromEntries(
+    Object.entries(attentionRows).map(([name, row]) => [name, { scratchBytes: attentionScratch, ...row }]),
+  ),
   ...optimizerRows,
   ...movementRows,
   ...randomRows,
@@ -22,13 +40,8 @@ const kernelTable: KernelRows = {
 /** Names of the ops with a kernel, for the supported-op table. */
 export const kernelNames: readonly string[] = Object.keys(kernelTable);
 
-/** The kernel for one application of `op`, or undefined when its reference loops run. */
-export function kernelFor(
-  op: Op,
-  inputs: readonly TensorSpec[],
-  outputs: readonly TensorSpec[],
-  attributes: object,
-): KernelRow['run'] | undefined {
+/** The kernel for one application of an op, or undefined where no row takes it. */
+export function kernelFor({ op, inputs, outputs, attributes }: Application): KernelRow | undefined {
   const row = kernelTable[op.name];
-  return row && (row.takes?.(inputs, outputs, attributes) ?? true) ? (call) => row.run(call) : undefined;
+  return row && (row.takes?.(inputs, outputs, attributes) ?? true) ? row : undefined;
 }

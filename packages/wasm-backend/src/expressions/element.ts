@@ -57,7 +57,7 @@ export const storeElement = (lanes: ElementLanes, dtype: DType, pointer: Pointer
 /** Pointers to elements of some dtypes as the cursors of a vector loop. */
 export function cursorsOf(
   pointers: readonly { readonly dtype: DType; readonly pointer: Pointer }[],
-): Pick<VectorLoop, 'cursors' | 'halfCursors' | 'byteCursors'> {
+): Required<Pick<VectorLoop, 'cursors' | 'halfCursors' | 'byteCursors'>> {
   const lists = { cursors: [] as Pointer[], halfCursors: [] as Pointer[], byteCursors: [] as Pointer[] };
   for (const { dtype, pointer } of pointers) lists[forms[dtype].cursors].push(pointer);
   return lists;

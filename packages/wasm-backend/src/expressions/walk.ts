@@ -1,5 +1,4 @@
 /** Nested counted loops that move pointers by strides; what runs inside finds every pointer where its element is. */
-import { i32 } from '../emit/index.js';
 import type { FunctionBuilder, Local } from '../emit/index.js';
 import { movedBy } from './element.js';
 
@@ -27,6 +26,3 @@ export function walk(f: FunctionBuilder, [level, ...inner]: readonly Level[], bo
   level.moves.forEach(({ pointer }, i) => f.set(pointer, start[i]!));
 }
 
-/** A constant as a variable, where a variable is wanted. */
-export const constantLocal = (f: FunctionBuilder, name: string, value: number): Local<'i32'> =>
-  f.let(name, i32.const(value));

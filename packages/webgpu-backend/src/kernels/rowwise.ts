@@ -5,6 +5,7 @@
 import { type TensorSpec, sizeOf } from '@mindseye/tensor-core';
 import { type BindingSource, type Dispatch, dispatch, input, output } from '../wgsl/dispatch.js';
 import { addF32, foldF32, partialsF32, reduceLanes } from '../wgsl/fold.js';
+import type { WgslFunctions } from '../wgsl/functions.js';
 import { larger } from '../wgsl/math.js';
 import { Uniforms } from '../wgsl/uniforms.js';
 import { type Kernel, allF32 } from './kernel.js';
@@ -14,18 +15,18 @@ interface RowDefinition {
   readonly operands: readonly (readonly [name: string, from: BindingSource])[];
   readonly rows: number;
   readonly width: number;
-  readonly functions?: string;
+  readonly functions?: readonly WgslFunctions[];
   /** Sees `row` (its number), `start` (its first element), `width`, `lane`. */
   readonly body: (uniforms: Uniforms) => string;
 }
 
-function rowDispatch({ name, operands, rows, width, functions = '', body }: RowDefinition): Dispatch {
+function rowDispatch({ name, operands, rows, width, functions = [], body }: RowDefinition): Dispatch {
   const uniforms = new Uniforms();
   return dispatch({
     name,
     operands: operands.map(([operand, from]) => ({ name: operand, type: 'f32', from })),
     uniforms,
-    declarations: [functions, partialsF32],
+    declarations: [...functions, partialsF32],
     invocations: reduceLanes,
     workgroups: rows,
     body: `  if (block >= ${uniforms.u32(rows)}) { return; }
@@ -57,7 +58,7 @@ const softmax: Kernel = {
         ['y', output()],
       ],
       ...rowsOf(x!),
-      functions: larger,
+      functions: [larger],
       body: (uniforms) => `
   let nothing = ${uniforms.f32(-Infinity)};
   var most = nothing;${eachColumn('most = larger(most, x[at]);')}${foldF32('largest', 'most', (a, b) => `larger(${a}, ${b})`)}

@@ -4,7 +4,6 @@ import { boxKernels } from './box.js';
 import { elementwiseKernels } from './elementwise.js';
 import { fusedElementwiseKernels } from './fused-elementwise.js';
 import type { Kernel } from './kernel.js';
-import { linearKernels } from './linear.js';
 import { matmulKernels } from './matmul.js';
 import { moveKernels } from './move.js';
 import { randomKernels } from './random.js';
@@ -20,7 +19,6 @@ const kernels: ReadonlyMap<string, Kernel> = new Map(
     ...reduceKernels,
     ...rowKernels,
     ...matmulKernels,
-    ...linearKernels,
     ...randomKernels,
     ...fusedElementwiseKernels,
     ...rowwiseKernels,

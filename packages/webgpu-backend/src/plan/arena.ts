@@ -34,7 +34,7 @@ export class Arena {
       if (old && old.size >= bytes) return old;
       old?.destroy();
       this.#buffers.noteArena(bytes - (old?.size ?? 0));
-      return this.#gpu.createBuffer({ size: bytes, usage: usage.storage | usage.copySource });
+      return this.#gpu.createBuffer({ size: bytes, usage: usage.storage | usage.copySource | usage.copyDestination });
     });
     this.#generation++;
     return this.#slabs;

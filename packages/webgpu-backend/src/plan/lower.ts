@@ -1,15 +1,20 @@
 /** A plan as GPU commands: each step's dispatches with pipelines, uniform blocks and places of their operands. */
-import type { Plan, PlanStep } from '@mindseye/tensor-core';
-import { gpuBytesOf } from '../element.js';
+import type { Plan, PlanStep, TensorSpec } from '@mindseye/tensor-core';
+import { gpuBytesOf, wordBytes } from '../element.js';
+import { WebGpuError } from '../errors.js';
 import { kernelOf } from '../kernels/table.js';
-import { type Kernel, renaming } from '../kernels/kernel.js';
 import type { Pipeline, PipelineCache } from '../pipelines.js';
+import { statusBytes } from '../status.js';
 import type { UniformBlock, UniformPool } from '../uniform-pool.js';
 import { type BindingSource, type Dispatch, foldGrid } from '../wgsl/dispatch.js';
-import { type Location, type SlabLayout, layOutSlabs, storageOwners } from './slabs.js';
+import { type Location, type PlanLocations, locate } from './locations.js';
 
-/** A storage binding: a range of a plan input or slab, or the status words. */
-export type BoundRange = { readonly location: Location | 'status'; readonly size: number };
+/** A storage binding: the bytes of a value, or the status words. */
+export interface BoundRange {
+  readonly location: Location | 'status';
+  readonly size: number;
+  readonly isWritten: boolean;
+}
 
 export interface Command {
   readonly pipeline: Pipeline;
@@ -18,9 +23,8 @@ export interface Command {
   readonly grid: readonly [x: number, y: number];
 }
 
-export interface LoweredPlan {
+export interface LoweredPlan extends PlanLocations {
   readonly commands: readonly Command[];
-  readonly layout: SlabLayout;
   /** True when some kernel writes the status words. */
   readonly checksIndices: boolean;
 }
@@ -29,38 +33,95 @@ export interface LoweringContext {
   readonly pipelines: PipelineCache;
   readonly uniforms: UniformPool;
   readonly limits: Readonly<Record<'maxBufferSize' | 'maxComputeWorkgroupsPerDimension', number>>;
+  /** Whether a run that finds a bad index is rejected. */
+  readonly rejectsFaults: boolean;
 }
 
-const isRenaming = (step: PlanStep): boolean => kernelOf(step.op.name) === renaming;
+export function lowerPlan(plan: Plan, { pipelines, uniforms, limits, rejectsFaults }: LoweringContext): LoweredPlan {
+  const locationsFor = (protectsDonors: boolean): PlanLocations =>
+    locate(plan, { protectsDonors, largestSlab: limits.maxBufferSize });
+  const dispatchesFor = (located: PlanLocations): Dispatch[][] =>
+    plan.steps.map((step) => dispatchesOf(plan, step, overwrittenIn(step, located)));
 
-export function lowerPlan(plan: Plan, { pipelines, uniforms, limits }: LoweringContext): LoweredPlan {
-  const layout = layOutSlabs(plan, storageOwners(plan, isRenaming), limits.maxBufferSize);
-  const rangeOf = (step: PlanStep, source: BindingSource): BoundRange => {
-    if (source.kind === 'status') return { location: 'status', size: 16 };
-    const value = (source.kind === 'input' ? step.inputs : step.outputs)[source.index]!;
-    return { location: layout.locations[value]!, size: Math.max(4, gpuBytesOf(plan.values[value]!)) };
-  };
-  const commandOf = (step: PlanStep, dispatch: Dispatch): Command => ({
-    pipeline: pipelines.pipelineOf(dispatch),
-    uniforms: uniforms.block(dispatch.uniforms),
-    ranges: dispatch.bindings.map((source) => rangeOf(step, source)),
-    grid: foldGrid(dispatch.workgroups, limits.maxComputeWorkgroupsPerDimension),
-  });
-  const commands = plan.steps.flatMap((step) =>
-    dispatchesOf(plan, step)
-      .filter(({ workgroups }) => workgroups > 0)
-      .map((dispatch) => commandOf(step, dispatch)),
+  // Which kernels check indices does not depend on where their operands lie; whether donors are kept depends on the former.
+  let located = locationsFor(rejectsFaults);
+  let dispatches = dispatchesFor(located);
+  const checksIndices = dispatches.some((list) =>
+    list.some(({ bindings }) => bindings.some(({ kind }) => kind === 'status')),
   );
-  const checksIndices = commands.some(({ ranges }) => ranges.some(({ location }) => location === 'status'));
-  return { commands, layout, checksIndices };
+  if (rejectsFaults && !checksIndices) {
+    located = locationsFor(false);
+    dispatches = dispatchesFor(located);
+  }
+
+  const rangeOf = (step: PlanStep, source: BindingSource): BoundRange => {
+    if (source.kind === 'status') return { location: 'status', size: statusBytes, isWritten: true };
+    const value = (source.kind === 'input' ? step.inputs : step.outputs)[source.index]!;
+    return {
+      location: located.locations[value]!,
+      size: Math.max(wordBytes, gpuBytesOf(plan.values[value]!)),
+      isWritten: source.kind === 'output',
+    };
+  };
+  const commands = plan.steps.flatMap((step, i) =>
+    dispatches[i]!.map((dispatch): Command => {
+      const ranges = dispatch.bindings.map((source) => rangeOf(step, source));
+      checkBindings(dispatch.name, ranges);
+      return {
+        pipeline: pipelines.pipelineOf(dispatch),
+        uniforms: uniforms.block(dispatch.uniforms),
+        ranges,
+        grid: foldGrid(dispatch.workgroups, limits.maxComputeWorkgroupsPerDimension),
+      };
+    }),
+  );
+  return { ...located, commands, checksIndices };
 }
 
-function dispatchesOf({ values }: Plan, { op, inputs, outputs, attributes }: PlanStep): readonly Dispatch[] {
-  const kernel = kernelOf(op.name) as Kernel | typeof renaming;
-  if (kernel === renaming) return [];
-  return kernel.lower({
-    inputs: inputs.map((value) => values[value]!),
-    outputs: outputs.map((value) => values[value]!),
+/** For each input of a step the output that lies on it. */
+const overwrittenIn = ({ inputs, outputs }: PlanStep, { locations }: PlanLocations): (number | undefined)[] =>
+  inputs.map((input) => {
+    const output = outputs.findIndex((value) => sameLocation(locations[value]!, locations[input]!));
+    return output < 0 ? undefined : output;
+  });
+
+function dispatchesOf(
+  { values }: Plan,
+  { op, inputs, outputs, attributes }: PlanStep,
+  overwritten: readonly (number | undefined)[],
+): Dispatch[] {
+  const specs = (list: readonly number[]): TensorSpec[] => list.map((value) => values[value]!);
+  const isInPlace = overwritten.some((output) => output !== undefined);
+  const dispatches = kernelOf(op.name)!.lower({
+    inputs: specs(inputs),
+    outputs: specs(outputs),
     attributes,
+    ...(isInPlace && { overwritten }),
+  });
+  return dispatches.filter(({ workgroups }) => workgroups > 0);
+}
+
+/** A number for each buffer that a plan can name, so that equal numbers mean one buffer. */
+function bufferOf(location: Location | 'status'): string {
+  if (location === 'status') return 'status';
+  if (location.kind === 'slab') return `slab ${location.slab}`;
+  return `${location.kind} ${location.position}${location.kind === 'input' ? `.${location.shard}` : ''}`;
+}
+
+const sameLocation = (a: Location, b: Location): boolean => bufferOf(a) === bufferOf(b) && a.offset === b.offset;
+
+/** WebGPU's rules for the bindings of one dispatch, checked here because its own message names no op. */
+export function checkBindings(name: string, ranges: readonly BoundRange[]): void {
+  const start = ({ location }: BoundRange): number => (location === 'status' ? 0 : location.offset);
+  ranges.forEach((a, i) => {
+    for (const b of ranges.slice(i + 1)) {
+      if (bufferOf(a.location) !== bufferOf(b.location) || !(a.isWritten || b.isWritten)) continue;
+      const overlaps = start(a) < start(b) + b.size && start(b) < start(a) + a.size;
+      if (a.isWritten !== b.isWritten || overlaps)
+        throw new WebGpuError(
+          'validation',
+          `${name}: ${bufferOf(a.location)} is bound twice, once for writing: a defect of the plan or of this package`,
+        );
+    }
   });
 }

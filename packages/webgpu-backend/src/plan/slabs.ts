@@ -5,52 +5,54 @@
  * are coloured: an output never goes into a slab that its step reads. Within the allowed slabs it takes the first gap that is
  * free over its whole life, in the slab that grows least. Most plans need three slabs; nothing limits their number.
  *
- * Ops that only rename a value (reshape, stopGradient, barrier) move no bytes: their output *is* their input here.
+ * Where the plan lets a step write over a dying operand, the output takes over the operand's range, unless the step reads
+ * something else in that slab.
  */
-import type { Plan, PlanStep, TensorSpec } from '@mindseye/tensor-core';
+import type { Plan, TensorSpec } from '@mindseye/tensor-core';
 import { gpuBytesOf } from '../element.js';
 
-/** minStorageBufferOffsetAlignment of every device. */
-const alignment = 256;
+/** minStorageBufferOffsetAlignment of every device: views and slab ranges start at multiples of it. */
+export const bindingAlignment = 256;
 
-/** A plan input (by position), or a range of a slab. */
-export type Location =
-  | { readonly kind: 'input'; readonly position: number }
-  | { readonly kind: 'slab'; readonly slab: number; readonly offset: number };
+/** A range of a slab. */
+export interface SlabRange {
+  readonly slab: number;
+  readonly offset: number;
+}
 
 export interface SlabLayout {
-  /** Location of every value of the plan. */
-  readonly locations: readonly Location[];
-  /** Bytes of each slab. */
+  /** For each value that owns bytes in the arena, where they are. */
+  readonly ranges: readonly (SlabRange | undefined)[];
+  /** Bytes of each slab, the largest first. */
   readonly slabBytes: readonly number[];
 }
 
+export interface SlabRequest {
+  readonly plan: Pick<Plan, 'values' | 'steps' | 'storage' | 'lastUses'>;
+  /** Whether this owner is to be placed. */
+  readonly isIntermediate: (owner: number) => boolean;
+  /** Whether a step may write this output over the bytes of an owner that it reads last. */
+  readonly mayOverwrite: (output: number, owner: number) => boolean;
+  /** No slab grows beyond, unless one value alone does. */
+  readonly largestSlab: number;
+}
+
 interface LiveRange {
-  readonly value: number;
+  owner: number;
   readonly start: number;
   readonly end: number;
 }
 
-type Planned = Pick<Plan, 'values' | 'inputs' | 'steps' | 'outputs'>;
+const align = (bytes: number): number =>
+  Math.max(bindingAlignment, Math.ceil(bytes / bindingAlignment) * bindingAlignment);
 
-const align = (bytes: number): number => Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
-
-/** For each value the one whose bytes it shares: itself, unless its op only renames. */
-export function storageOwners({ values, steps }: Planned, renames: (step: PlanStep) => boolean): number[] {
-  const owners = values.map((_, value) => value);
-  for (const step of steps) if (renames(step)) owners[step.outputs[0]!] = owners[step.inputs[0]!]!;
-  return owners;
-}
-
-export function layOutSlabs(plan: Planned, owners: readonly number[], largestSlab: number): SlabLayout {
-  const { values, inputs, steps } = plan;
-  const dies = lastReads(plan, owners);
-  const locations: (Location | undefined)[] = values.map(() => undefined);
-  inputs.forEach((value, position) => (locations[value] ??= { kind: 'input', position }));
+export function layOutSlabs({ plan, isIntermediate, mayOverwrite, largestSlab }: SlabRequest): SlabLayout {
+  const { values, steps, storage, lastUses } = plan;
+  const ranges: (SlabRange | undefined)[] = values.map(() => undefined);
   const live: LiveRange[][] = [];
   const slabBytes: number[] = [];
 
-  const place = (value: number, spec: TensorSpec, read: ReadonlySet<number>): Location => {
+  const place = (owner: number, spec: TensorSpec, read: ReadonlySet<number>): SlabRange => {
     const size = align(gpuBytesOf(spec));
     let best = { slab: live.length, start: 0, growth: Infinity };
     for (let slab = 0; slab < live.length; slab++) {
@@ -60,35 +62,53 @@ export function layOutSlabs(plan: Planned, owners: readonly number[], largestSla
       if (start + size <= largestSlab && growth < best.growth) best = { slab, start, growth };
     }
     const { slab, start } = best;
-    const ranges = (live[slab] ??= []);
-    ranges.push({ value, start, end: start + size });
-    ranges.sort((a, b) => a.start - b.start);
+    insert((live[slab] ??= []), { owner, start, end: start + size });
     slabBytes[slab] = Math.max(slabBytes[slab] ?? 0, start + size);
-    return { kind: 'slab', slab, offset: start };
+    return { slab, offset: start };
   };
 
-  steps.forEach((step, i) => {
-    const read = new Set<number>();
-    for (const value of step.inputs) {
-      const location = locations[owners[value]!]!;
-      if (location.kind === 'slab') read.add(location.slab);
+  steps.forEach(({ inputs, outputs }, i) => {
+    const readOwners = [...new Set(inputs.map((value) => storage[value]!.owner))];
+    /** Owners whose bytes are read, by slab; those that an output lies on are bound for writing only. */
+    const readIn = (slab: number): number[] => readOwners.filter((owner) => ranges[owner]?.slab === slab);
+    const overwritten = new Set<number>();
+    const waiting: number[] = [];
+    for (const output of outputs) {
+      if (storage[output]!.owner !== output || !isIntermediate(output)) continue;
+      const under = readOwners.find(
+        (owner) =>
+          ranges[owner] !== undefined &&
+          !overwritten.has(owner) &&
+          mayOverwrite(output, owner) &&
+          readIn(ranges[owner].slab).length === 1,
+      );
+      if (under === undefined) {
+        waiting.push(output);
+        continue;
+      }
+      overwritten.add(under);
+      ranges[output] = ranges[under]!;
+      live[ranges[output].slab]!.find(({ owner }) => owner === under)!.owner = output;
     }
-    for (const value of step.outputs)
-      if (owners[value] === value) locations[value] = place(value, values[value]!, read);
-    for (const ranges of live)
-      for (let at = ranges.length - 1; at >= 0; at--) if (dies[ranges[at]!.value]! <= i) ranges.splice(at, 1);
+    const read = new Set(
+      readOwners.flatMap((owner) => (overwritten.has(owner) ? [] : (ranges[owner]?.slab ?? []))),
+    );
+    for (const output of waiting) ranges[output] = place(output, values[output]!, read);
+    const dead = new Set(lastUses[i]);
+    for (const slab of live)
+      for (let at = slab.length - 1; at >= 0; at--) if (dead.has(slab[at]!.owner)) slab.splice(at, 1);
   });
-  return { locations: values.map((_, value) => locations[owners[value]!]!), slabBytes };
+  return largestFirst(ranges, slabBytes);
 }
 
-/** The last step that reads a value's bytes under any name; past the end for outputs of the plan. */
-function lastReads({ values, steps, outputs }: Planned, owners: readonly number[]): number[] {
-  const dies = values.map(() => -1);
-  steps.forEach((step, i) => {
-    for (const value of [...step.outputs, ...step.inputs]) dies[owners[value]!] = i;
-  });
-  for (const value of outputs) dies[owners[value]!] = steps.length;
-  return dies;
+/** Slabs in order of size: plans share slabs by number, so that their large ones lie on each other. */
+function largestFirst(ranges: readonly (SlabRange | undefined)[], slabBytes: readonly number[]): SlabLayout {
+  const order = slabBytes.map((_, slab) => slab).sort((a, b) => slabBytes[b]! - slabBytes[a]!);
+  const numbers = new Map(order.map((slab, number) => [slab, number]));
+  return {
+    ranges: ranges.map((range) => range && { ...range, slab: numbers.get(range.slab)! }),
+    slabBytes: order.map((slab) => slabBytes[slab]!),
+  };
 }
 
 /** Lowest start of a gap of `size` bytes between ranges sorted by start. */
@@ -99,4 +119,9 @@ function firstFit(ranges: readonly LiveRange[], size: number): number {
     start = Math.max(start, range.end);
   }
   return start;
+}
+
+function insert(ranges: LiveRange[], range: LiveRange): void {
+  const at = ranges.findIndex(({ start }) => start > range.start);
+  ranges.splice(at < 0 ? ranges.length : at, 0, range);
 }

@@ -139,14 +139,12 @@ const words: readonly DType[] = ['f32', 'i32', 'u32'];
 const bitcast: OpCase = {
   invocations: ({ maxLength }) =>
     fc
-      .tuple(
-        fc.constantFrom(...words),
-        fc.constantFrom(...words),
-        arbitraryTensor('u32', 'words', { maxLength }),
-      )
+      .tuple(fc.constantFrom(...words), fc.constantFrom(...words), arbitraryTensor('u32', 'words', { maxLength }))
       .map(([from, to, { shape, data }]) => {
-        const bits = Uint32Array.from(data, (word) => ((word >>> 23) & 0xff) === 0xff ? word & 0xff7fffff : word);
-        return invocation([{ shape, dtype: from, data: hostView(bits.buffer, 0, { shape, dtype: from }) }], { dtype: to });
+        const bits = Uint32Array.from(data, (word) => (((word >>> 23) & 0xff) === 0xff ? word & 0xff7fffff : word));
+        return invocation([{ shape, dtype: from, data: hostView(bits.buffer, 0, { shape, dtype: from }) }], {
+          dtype: to,
+        });
       }),
   differentiable: noInputs,
   tolerance: exact,

@@ -7,4 +7,11 @@ import { movementCases } from './movement.js';
 import { quantizedCases } from './quantized.js';
 import { samplingCases } from './sampling.js';
 
-export const opCases: Readonly<Record<string, OpCase>> = { ...elementwiseCases, ...movementCases, ...samplingCases, ...fusedCases, ...expressionCases, ...quantizedCases };
+export const opCases: Readonly<Record<string, OpCase>> = {
+  ...elementwiseCases,
+  ...movementCases,
+  ...samplingCases,
+  ...fusedCases,
+  ...expressionCases,
+  ...quantizedCases,
+};

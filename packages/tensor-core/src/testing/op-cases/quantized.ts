@@ -51,7 +51,11 @@ export interface ArbitraryQuantized {
 }
 
 /** A value like `source` with every number mapped, in another dtype. */
-function mapped({ shape, dtype, data }: HostTensor, to: DType, change: (value: number, i: number) => number): HostTensor {
+function mapped(
+  { shape, dtype, data }: HostTensor,
+  to: DType,
+  change: (value: number, i: number) => number,
+): HostTensor {
   const [decode, encode] = [decoderOf(dtype), encoderOf(to)];
   const target = seededValue(shape, to, 'ordinary', 0).data;
   for (let i = 0; i < data.length; i++) target[i] = encode(change(decode(data[i]!), i));

@@ -11,7 +11,9 @@ const cumulativeSum: OpCase = {
   invocations: ({ values, maxLength }) =>
     fc
       .tuple(
-        values === 'smooth' ? fc.constant('f32' as const) : fc.constantFrom('f32' as const, 'i32' as const, 'u32' as const),
+        values === 'smooth'
+          ? fc.constant('f32' as const)
+          : fc.constantFrom('f32' as const, 'i32' as const, 'u32' as const),
         arbitraryShape({ minRank: 1, maxRank: 3, maxLength }),
         fc.boolean(),
       )
@@ -36,15 +38,17 @@ const quarters = (shape: readonly number[], low: number, high: number): fc.Arbit
 /** Ties and all magnitudes; masses below nothing and above everything. */
 const massThreshold: OpCase = {
   invocations: ({ values, maxLength }) =>
-    fc.tuple(arbitraryLength({ maxLength }), arbitraryLength({ maxLength })).chain(([rows, classes]) =>
-      fc
-        .tuple(
-          arbitraryValue([rows, classes], 'f32', values === 'extreme' ? 'special' : 'small'),
-          quarters([rows, classes], 0, 2),
-          quarters([rows], -1, classes + 2),
-        )
-        .map((operands) => invocation(operands)),
-    ),
+    fc
+      .tuple(arbitraryLength({ maxLength }), arbitraryLength({ maxLength }))
+      .chain(([rows, classes]) =>
+        fc
+          .tuple(
+            arbitraryValue([rows, classes], 'f32', values === 'extreme' ? 'special' : 'small'),
+            quarters([rows, classes], 0, 2),
+            quarters([rows], -1, classes + 2),
+          )
+          .map((operands) => invocation(operands)),
+      ),
   differentiable: noInputs,
   tolerance: exact,
 };

@@ -1,8 +1,12 @@
 /** Matrix products. */
 import { type MatmulAttributes, matmulSizes, sizeOf } from '@mindseye/tensor-core';
-import type { KernelRow, KernelRows } from '../kernel-row.js';
+import { type KernelRow, type KernelRows, isF32, rowsOf } from '../kernel-row.js';
 
 const matmul: KernelRow<MatmulAttributes> = {
+  scratchBytes({ kernels, inputs: [a, b], attributes }) {
+    const { m, n, k } = matmulSizes(a!, b!, attributes);
+    return kernels.matmulScratchBytes(m, n, k);
+  },
   run({ kernels, inputs: [a, b], outputs: [c], attributes, scratch }) {
     const { batch, m, n, k } = matmulSizes(a!, b!, attributes);
     const working = scratch(kernels.matmulScratchBytes(m, n, k));
@@ -23,6 +27,11 @@ const matmul: KernelRow<MatmulAttributes> = {
 
 /** y = x·Wᵀ, then the bias is added to every row. */
 const linear: KernelRow = {
+  takes: (inputs) => isF32(...inputs),
+  scratchBytes({ kernels, inputs: [x, weight] }) {
+    const [n, k] = weight!.shape as [number, number];
+    return kernels.matmulScratchBytes(rowsOf(x!), n, k);
+  },
   run({ kernels, inputs: [x, weight, bias], outputs: [y], scratch }) {
     const [n, k] = weight!.shape as [number, number];
     const m = sizeOf(x!.shape.slice(0, -1));

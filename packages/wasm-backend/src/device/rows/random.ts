@@ -14,6 +14,7 @@ function seedAt({ memory }: Kernels, { pointer }: KernelOperand): readonly [numb
 }
 
 const randomBits: KernelRow<StreamAttributes> = {
+  scratchBytes: ({ kernels }) => kernels.randomScratchBytes,
   run({ kernels, inputs: [seed], outputs: [y], attributes: { stream }, scratch }) {
     const working = scratch(kernels.randomScratchBytes);
     kernels.randomWords({
@@ -27,6 +28,7 @@ const randomBits: KernelRow<StreamAttributes> = {
 };
 
 const dropout: KernelRow<StreamAttributes & { readonly probability: number }> = {
+  scratchBytes: ({ kernels }) => kernels.randomScratchBytes,
   run({ kernels, inputs: [x, seed], outputs: [y], attributes: { stream, probability }, scratch }) {
     const working = scratch(kernels.randomScratchBytes);
     kernels.dropout({

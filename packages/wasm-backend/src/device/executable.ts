@@ -1,0 +1,102 @@
+/**
+ * A plan, ready to run on the bytes of a device.
+ *
+ * Before the first step the outputs have their roots, the working range is large enough for the arena and for the scratch of
+ * every step, and the guards that look at inputs have passed. So a step can fail only on what another step computed, and the
+ * plan overwrites donors after the last step that can: a rejected run has changed no input.
+ */
+import { type DeviceBuffer, type Executable, type Place, type Plan, byteSizeOf, hostView, sizeOf } from '@mindseye/tensor-core';
+import type { Expressions } from '../expressions/expressions.js';
+import type { Kernels } from '../kernels/index.js';
+import type { DeviceMemory, WasmBuffer } from './device-memory.js';
+import { heapAlignment } from './heap.js';
+import { type Poison, noPoison, poisonOf } from './poison.js';
+import { type StepContext, prepareStep } from './step.js';
+
+export interface Machine {
+  readonly kernels: Kernels;
+  readonly expressions: Expressions;
+  readonly memory: DeviceMemory;
+  /** Overwrite memory that holds no value, so that reading it shows. */
+  readonly poison: boolean;
+}
+
+const align = (bytes: number): number => Math.ceil(bytes / heapAlignment) * heapAlignment;
+
+const byteLengthOf = (plan: Plan, value: number): number => {
+  const { shape, dtype } = plan.values[value]!;
+  return sizeOf(shape) * byteSizeOf(dtype);
+};
+
+export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: Machine): Executable {
+  const steps = plan.steps.map((step) => prepareStep(step, plan.values, kernels, expressions));
+  const scratchAt = align(plan.arena.byteLength);
+  const scratchBytes = steps.reduce((most, step) => Math.max(most, step.scratchBytes), 0);
+  const workingBytes = scratchAt + scratchBytes;
+  memory.reserve(workingBytes);
+
+  const donorOf = new Map(plan.donations.map(({ input, output }) => [output, input]));
+  const fresh = plan.outputs.flatMap((_, position) => (donorOf.has(position) ? [] : [position]));
+  const freshBytes = fresh.map((position) => byteLengthOf(plan, plan.outputs[position]!));
+  const early = new Set(plan.guards);
+  const traps: Poison = poison ? poisonOf(plan, kernels.memory) : noPoison;
+
+  const run = (inputs: readonly WasmBuffer[], results: readonly WasmBuffer[]): void => {
+    const working = memory.reserve(workingBytes);
+    const bases = { input: inputs, output: results };
+    const addressOf = (place: Place): number =>
+      place.kind === 'arena' ? working : bases[place.kind][place.position]!.pointer;
+    const pointers = plan.places.map((place) => (place ? addressOf(place) + place.byteOffset : 0));
+    const context: StepContext = { pointers, scratch: working + scratchAt, memo: new Map() };
+    for (const step of plan.guards) checkGuard(plan, step, context, kernels.memory);
+    traps.beforeRun(working, fresh.map((position) => results[position]!));
+    steps.forEach((step, i) => {
+      if (!early.has(i)) checkGuard(plan, i, context, kernels.memory);
+      traps.beforeStep(context.scratch, scratchBytes);
+      step.run(context);
+      traps.afterStep(i, working);
+    });
+    const bytes = new Uint8Array(kernels.memory.buffer);
+    for (const position of plan.copies) {
+      const [from, { pointer, byteLength }] = [pointers[plan.outputs[position]!]!, results[position]!];
+      if (from !== pointer) bytes.copyWithin(pointer, from, from + byteLength);
+    }
+  };
+
+  /** The outputs after one run; nothing is kept of a run that fails. */
+  const start = (inputs: readonly WasmBuffer[]): readonly WasmBuffer[] => {
+    const roots = memory.allocateAll(freshBytes);
+    const results: WasmBuffer[] = [];
+    fresh.forEach((position, i) => (results[position] = roots[i]!));
+    for (const [position, input] of donorOf) results[position] = inputs[input]!;
+    try {
+      run(inputs, results);
+    } catch (error) {
+      for (const root of roots) memory.release(root);
+      throw error;
+    }
+    return results;
+  };
+
+  return {
+    workingBytes,
+    run(given: readonly DeviceBuffer[]) {
+      try {
+        return Promise.resolve(start(given as readonly WasmBuffer[]));
+      } catch (error) {
+        return Promise.reject(error as Error);
+      }
+    },
+  };
+}
+
+/** Throws what the op of a step throws when its operands hold what it cannot take. */
+function checkGuard(plan: Plan, step: number, { pointers }: StepContext, { buffer }: WebAssembly.Memory): void {
+  const { op, inputs, attributes } = plan.steps[step]!;
+  if (!op.guard) return;
+  const data = op.guard.operands.map((operand) => {
+    const value = inputs[operand]!;
+    return hostView(buffer, pointers[value]!, plan.values[value]!);
+  });
+  op.guard.check({ inputs: inputs.map((value) => plan.values[value]!), data, attributes });
+}

@@ -1,0 +1,115 @@
+/**
+ * One step of a plan, ready to run: a handwritten kernel where a row of `kernelTable` takes it, a generated one where the
+ * step is a fused expression or an expression of one node, and else the op's own reference loops on views of the memory.
+ */
+import {
+  type FusedExpression,
+  type HostTensor,
+  type PlanStep,
+  type TensorSpec,
+  fusedExpressionOp,
+  hostView,
+} from '@mindseye/tensor-core';
+import { canEmit } from '../expressions/emit-expression.js';
+import type { Expressions } from '../expressions/expressions.js';
+import { expressionOf } from '../expressions/single-op.js';
+import type { Kernels } from '../kernels/index.js';
+import type { KernelOperand, KernelRow } from './kernel-row.js';
+import { type Application, kernelFor } from './kernel-table.js';
+
+/** What a run gives its steps. */
+export interface StepContext {
+  /** Byte offset of every value of the plan. */
+  readonly pointers: readonly number[];
+  /** Byte offset of the scratch of the plan. */
+  readonly scratch: number;
+  readonly memo: Map<string, Uint8Array>;
+}
+
+export interface Step {
+  /** Bytes of scratch that the step needs at most. */
+  readonly scratchBytes: number;
+  run(context: StepContext): void;
+}
+
+/** The expression that an application is computed as; undefined for what no code is generated for. */
+function generatedFor(application: Application): FusedExpression | undefined {
+  const { op, attributes } = application;
+  const expression =
+    op.name === fusedExpressionOp.name ? (attributes as FusedExpression) : expressionOf(application);
+  return expression && canEmit(expression) ? expression : undefined;
+}
+
+/** True for applications with a kernel, handwritten or generated. */
+export const hasKernel = (application: Application): boolean =>
+  kernelFor(application) !== undefined || generatedFor(application) !== undefined;
+
+export function prepareStep(
+  { op, inputs, outputs, attributes }: PlanStep,
+  values: readonly TensorSpec[],
+  kernels: Kernels,
+  expressions: Expressions,
+): Step {
+  const specs = (list: readonly number[]): TensorSpec[] => list.map((value) => values[value]!);
+  const application = { op, inputs: specs(inputs), outputs: specs(outputs), attributes };
+  const row = kernelFor(application);
+  if (row) return rowStep(row, { op, inputs, outputs, attributes }, values, kernels);
+  const expression = generatedFor(application);
+  if (expression) {
+    const kernel = expressions.bind(expression, application.inputs);
+    const used = [...outputs, ...inputs];
+    return { scratchBytes: 0, run: ({ pointers }) => kernel(used.map((value) => pointers[value]!)) };
+  }
+  return { scratchBytes: 0, run: ({ pointers }) => runLoops({ op, inputs, outputs, attributes }, values, kernels, pointers) };
+}
+
+/** An operand whose pointer is set before each run. */
+type PlacedOperand = { -readonly [K in keyof KernelOperand]: KernelOperand[K] };
+
+function rowStep(
+  row: KernelRow,
+  { op, inputs, outputs, attributes }: PlanStep,
+  values: readonly TensorSpec[],
+  kernels: Kernels,
+): Step {
+  const placed = (list: readonly number[]): PlacedOperand[] =>
+    list.map((value) => ({ ...values[value]!, value, pointer: 0 }));
+  const operands = { inputs: placed(inputs), outputs: placed(outputs) };
+  const scratchBytes = row.scratchBytes?.({ kernels, ...operands, attributes }) ?? 0;
+  return {
+    scratchBytes,
+    run({ pointers, scratch, memo }) {
+      for (const operand of operands.inputs) operand.pointer = pointers[operand.value]!;
+      for (const operand of operands.outputs) operand.pointer = pointers[operand.value]!;
+      row.run({
+        kernels,
+        memo,
+        ...operands,
+        attributes,
+        scratch(byteLength) {
+          if (byteLength > scratchBytes)
+            throw new Error(`the kernel of ${op.name} asks for ${byteLength} bytes of scratch, its row said ${scratchBytes}`);
+          return scratch;
+        },
+      });
+    },
+  };
+}
+
+/** The op's own loops. Outputs are zeroed for them, but not where an operand still lies there (`op.overwrites`). */
+function runLoops(
+  { op, inputs, outputs, attributes }: PlanStep,
+  values: readonly TensorSpec[],
+  { memory }: Kernels,
+  pointers: readonly number[],
+): void {
+  const views = (list: readonly number[]): HostTensor[] =>
+    list.map((value) => {
+      const spec = values[value]!;
+      return { ...spec, data: hostView(memory.buffer, pointers[value]!, spec) };
+    });
+  const occupied = new Set(inputs.map((value) => pointers[value]!));
+  const results = views(outputs);
+  for (const { data } of results) if (!occupied.has(data.byteOffset)) data.fill(0);
+  op.reference!({ inputs: views(inputs), outputs: results, attributes });
+}
