@@ -3,18 +3,29 @@ import type { DeviceBuffer, HostArray, TensorSpec } from '@mindseye/tensor-core'
 import { Buffers, type GpuBuffer } from './buffers.js';
 import { WebGpuError, asWebGpuError } from './errors.js';
 import { kernelOf } from './kernels/table.js';
-import { renaming } from './kernels/kernel.js';
 import type { Profile, WebGpuDevice } from './open.js';
 import { PipelineCache } from './pipelines.js';
 import { Arena } from './plan/arena.js';
 import { type ExecutionContext, PlanExecutable } from './plan/executable.js';
 import { lowerPlan } from './plan/lower.js';
+import { Poison } from './plan/poison.js';
+import { bindingAlignment } from './plan/slabs.js';
 import type { AdapterReport } from './report.js';
 import { createStatus } from './status.js';
 import { UniformPool } from './uniform-pool.js';
 
+export interface DeviceOptions {
+  readonly profile: Profile;
+  /** Fill slabs and new roots with NaN words before each run; for tests. */
+  readonly poisons?: boolean;
+}
+
 /** The contract on a GPUDevice that is open already. */
-export function createDevice(gpu: GPUDevice, adapter: AdapterReport, profile: Profile): WebGpuDevice {
+export function createDevice(
+  gpu: GPUDevice,
+  adapter: AdapterReport,
+  { profile, poisons = false }: DeviceOptions,
+): WebGpuDevice {
   const { limits } = adapter;
   let failure: WebGpuError | undefined;
   let isLost = false;
@@ -67,13 +78,19 @@ export function createDevice(gpu: GPUDevice, adapter: AdapterReport, profile: Pr
 
   const buffers = new Buffers(gpu, limits);
   const arena = new Arena(gpu, buffers);
-  const lowering = { pipelines: new PipelineCache(gpu), uniforms: new UniformPool(gpu), limits };
+  const lowering = {
+    pipelines: new PipelineCache(gpu),
+    uniforms: new UniformPool(gpu),
+    limits,
+    rejectsFaults: profile === 'checked',
+  };
   const context: ExecutionContext = {
     gpu,
     buffers,
     arena,
     status: createStatus(gpu),
     checked: profile === 'checked',
+    ...(poisons && { poison: new Poison(gpu) }),
     throwIfFailed,
     guarded,
   };
@@ -86,13 +103,11 @@ export function createDevice(gpu: GPUDevice, adapter: AdapterReport, profile: Pr
     get pipelineCount() {
       return lowering.pipelines.size;
     },
-    supports(op, inputs, attributes) {
-      const kernel = kernelOf(op.name);
-      return (
-        kernel !== undefined &&
-        (kernel === renaming || kernel.accepts(inputs, attributes, limits.maxStorageBuffersPerShaderStage))
-      );
-    },
+    limits: { bindingBytes: buffers.bindingBytes, viewAlignment: bindingAlignment },
+    // A run that turns out bad must leave its donors as they were, so the checked profile writes over nothing.
+    canOverwrite: (op) => profile === 'fast' && kernelOf(op.name)?.inPlace === true,
+    supports: (op, inputs, attributes) =>
+      kernelOf(op.name)?.accepts(inputs, attributes, limits.maxStorageBuffersPerShaderStage) ?? false,
     upload(data: HostArray, spec: TensorSpec): DeviceBuffer {
       throwIfFailed();
       return buffers.upload(data, spec);
@@ -108,11 +123,10 @@ export function createDevice(gpu: GPUDevice, adapter: AdapterReport, profile: Pr
     release: (buffer: DeviceBuffer) => buffers.release(buffer as GpuBuffer),
     lower(plan) {
       throwIfFailed();
-      for (const spec of plan.values) buffers.checkSize(spec);
       const { value, verdict } = guarded('compiling a plan', () => lowerPlan(plan, lowering));
       verdict.catch((error: WebGpuError) => (failure ??= error));
       const executable = new PlanExecutable(context, plan, value);
-      return { run: (inputs) => explained(executable.run(inputs)) };
+      return { workingBytes: executable.workingBytes, run: (inputs) => explained(executable.run(inputs)) };
     },
     memory: () => ({ rootBytes: buffers.rootBytes, arenaBytes: buffers.arenaBytes, peakBytes: buffers.peakBytes }),
   };

@@ -6,8 +6,9 @@ import type { WebGpuError } from './errors.js';
 import type { AdapterOptions, AdapterReport } from './report.js';
 
 /**
- * `checked` waits for each run, and rejects it when an index was outside its table or WebGPU refused a command.
- * `fast` lets runs overlap: a bad index reads as zeros, and a refused command shows at the next call.
+ * `checked` waits for each run, and rejects it when an index was outside its table or WebGPU refused a command; donated inputs
+ * are kept until then. `fast` lets runs overlap and writes over donated inputs in place: a bad index reads as zeros, and a
+ * refused command shows at the next call.
  */
 export type Profile = 'checked' | 'fast';
 
@@ -32,5 +33,5 @@ export interface WebGpuDevice extends Device {
  */
 export async function openDevice({ profile = 'checked', ...options }: OpenOptions = {}): Promise<WebGpuDevice> {
   const { gpu, report } = await openAdapter(options);
-  return createDevice(gpu, report, profile);
+  return createDevice(gpu, report, { profile });
 }

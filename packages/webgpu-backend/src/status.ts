@@ -8,8 +8,8 @@
 import { usage } from './buffers.js';
 
 const statusWords = 5;
-export const statusBytes = 4 * statusWords;
-export const statusType = `array<atomic<u32>, ${statusWords}>`;
+export const statusBytes: number = 4 * statusWords;
+export const statusType: string = `array<atomic<u32>, ${statusWords}>`;
 
 /** What the second word says; the position in this list plus 1. */
 const checkedKernels = ['gather', 'scatterAdd', 'updateSlice'] as const;

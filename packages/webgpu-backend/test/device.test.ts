@@ -152,7 +152,7 @@ test.each(['checked', 'fast'] as const)(
   'a command that WebGPU refused is reported once, profile %s',
   async (profile) => {
     const { gpu: native, report } = await openAdapter({});
-    const device = createDevice(native, report, profile);
+    const device = createDevice(native, report, { profile });
     native.createBuffer({ size: 2 * report.limits.maxBufferSize, usage: 128 });
     await native.queue.onSubmittedWorkDone();
     await expect(t.exp(t.tensor([0])).data(device)).rejects.toMatchObject({ name: 'WebGpuError', code: 'validation' });
@@ -174,7 +174,7 @@ test('an adapter that does not exist', async () => {
 
 test('a lost device rejects everything with one typed error, and a fresh device works', async () => {
   const adapter = await openAdapter({});
-  const device = createDevice(adapter.gpu, adapter.report, 'checked');
+  const device = createDevice(adapter.gpu, adapter.report, { profile: 'checked' });
   const x = await t.evaluate(t.exp(values([4])), { device });
   const pending = t.exp(t.add(x, 1)).data(device);
   adapter.gpu.destroy();

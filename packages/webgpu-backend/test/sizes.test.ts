@@ -2,8 +2,7 @@
 import * as t from '@mindseye/tensor-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { openAdapter } from '../src/adapter.js';
-import { createDevice } from '../src/device.js';
+import { openDevice } from '../src/index.js';
 import { distance, expectAgreement, gpu, indices, reference, values } from './support.js';
 
 const length = fc.constantFrom(0, 1, 2, 15, 16, 17, 33, 63, 64, 65, 100);
@@ -174,9 +173,7 @@ test('more than 65,535 workgroups in one dispatch', async () => {
 });
 
 test('grids folded at a small limit cover every element of every kind of kernel', async () => {
-  const adapter = await openAdapter({});
-  const limits = { ...adapter.report.limits, maxComputeWorkgroupsPerDimension: 5 };
-  const narrow = createDevice(adapter.gpu, { ...adapter.report, limits }, 'checked');
+  const narrow = await openDevice({ limits: { maxComputeWorkgroupsPerDimension: 5 } });
   const build = (): t.Tensor[] => [
     t.mul(values([7, 131], 1), values([131], 2)),
     t.sum(values([37, 20], 3), 1),

@@ -9,9 +9,17 @@ import {
   tensor,
 } from '@mindseye/tensor-core';
 import { expect } from 'vitest';
-import { type WebGpuDevice, openDevice } from '../src/index.js';
+import { openAdapter } from '../src/adapter.js';
+import { createDevice } from '../src/device.js';
+import type { Profile, WebGpuDevice } from '../src/index.js';
 
-export const gpu: WebGpuDevice = await openDevice();
+/** A device whose slabs and new roots hold NaN before each run, so that what a kernel did not write shows. */
+export async function openPoisoned(profile: Profile): Promise<WebGpuDevice> {
+  const adapter = await openAdapter({});
+  return createDevice(adapter.gpu, adapter.report, { profile, poisons: true });
+}
+
+export const gpu: WebGpuDevice = await openPoisoned('checked');
 export const reference: Device = createReferenceDevice();
 
 /** f32 values from -2 to 2, the same for the same seed. */

@@ -97,22 +97,21 @@ function placeInArena(
   steps.forEach((step, i) => {
     const free = new Set(step.inputs.map((value) => storage[value]!.owner).filter((owner) => dies[owner] === i));
     for (const value of step.outputs) {
-      if (storage[value]!.owner !== value || places[value]) continue;
+      const { owner } = storage[value]!;
+      if (slotOf.has(owner) || places[owner]) continue;
       const donor = [...free].find(
-        (owner) =>
-          slotOf.has(owner) &&
-          byteLengthOf(values[owner]!) === byteLengthOf(values[value]!) &&
-          mayOverwrite(step, value, owner, program, storage, device),
+        (other) =>
+          slotOf.has(other) &&
+          byteLengthOf(values[other]!) === byteLengthOf(values[owner]!) &&
+          mayOverwrite(step, owner, other, program, storage, device),
       );
-      if (donor !== undefined) {
-        free.delete(donor);
-        slotOf.set(value, slotOf.get(donor)!);
-        slots[slotOf.get(value)!]!.dies = dies[value]!;
+      if (donor === undefined) {
+        const slot = { byteLength: byteLengthOf(values[owner]!), born: born[owner]!, dies: dies[owner]! };
+        slotOf.set(owner, slots.push(slot) - 1);
       } else {
-        slotOf.set(
-          value,
-          slots.push({ byteLength: byteLengthOf(values[value]!), born: born[value]!, dies: dies[value]! }) - 1,
-        );
+        free.delete(donor);
+        slotOf.set(owner, slotOf.get(donor)!);
+        slots[slotOf.get(owner)!]!.dies = dies[owner]!;
       }
     }
   });

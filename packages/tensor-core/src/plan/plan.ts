@@ -21,7 +21,7 @@ import { type Place, placeValues } from './places.js';
 import { type Program } from './program.js';
 import { recognise } from './recognise/recognise.js';
 import { schedule } from './schedule.js';
-import { type Storage, byteLengthOf, lifetimesOf, storageOf } from './storage.js';
+import { type Storage, byteLengthOf, isMoveless, lifetimesOf, storageOf } from './storage.js';
 
 /** Which passes of the plan compiler run. All do; switching one off finds out whether it is at fault. */
 export interface PlanPasses {
@@ -95,7 +95,7 @@ export function buildPlan({
   const storage = shares
     ? storageOf(program, device.limits?.viewAlignment)
     : program.values.map((_, owner) => ({ owner, byteOffset: 0 }));
-  const steps = program.steps.filter((step) => step.outputs.some((value) => storage[value]!.owner === value));
+  const steps = shares ? program.steps.filter((step) => !isMoveless(step, storage)) : program.steps;
   const own = { ...program, steps };
   const donations = pairDonations(own, storage, (i) => donated.has(inputs[i]!));
   const placement = placeValues({

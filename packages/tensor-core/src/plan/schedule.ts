@@ -5,30 +5,14 @@
  * first from the outputs (as emitted) and the order in which the program built its nodes (an eager framework's), and the one
  * with the lower peak is taken. Values that need nothing (constants) are made right before their first reader.
  */
-import { byteLengthOf, lifetimesOf, storageOf } from './storage.js';
+import { peakOf, storageOf } from './storage.js';
 import type { Program } from './program.js';
 
 /** `program` in the order with the lowest peak. @param created for each step, when its node was built. */
 export function schedule(program: Program, created: readonly number[]): Program {
   const candidates = [program, byCreation(program, created)].map(constantsLate);
-  let best = candidates[0]!;
-  for (const candidate of candidates.slice(1)) if (peakOf(candidate) < peakOf(best)) best = candidate;
-  return best;
-}
-
-/** The most bytes of intermediates that are alive during one step. */
-export function peakOf(program: Program): number {
-  const storage = storageOf(program);
-  const { born, dies } = lifetimesOf(program, storage);
-  const change = Array.from<number>({ length: program.steps.length + 2 }).fill(0);
-  program.values.forEach((spec, value) => {
-    if (born[value]! < 0) return;
-    change[born[value]!]! += byteLengthOf(spec);
-    change[dies[value]! + 1]! -= byteLengthOf(spec);
-  });
-  let [live, peak] = [0, 0];
-  for (const bytes of change) peak = Math.max(peak, (live += bytes));
-  return peak;
+  const peaks = candidates.map((candidate) => peakOf(candidate, storageOf(candidate)));
+  return candidates[peaks.indexOf(Math.min(...peaks))]!;
 }
 
 /** Steps ordered by when their nodes were built, as far as their operands allow. */

@@ -8,7 +8,7 @@
 import { byteSizeOf } from '../dtype.js';
 import { sizeOf } from '../shape.js';
 import type { TensorSpec } from '../tensor.js';
-import type { Program } from './program.js';
+import type { PlanStep, Program } from './program.js';
 
 export interface Storage {
   /** The value whose bytes these are; the value itself unless it is a view. */
@@ -23,10 +23,15 @@ const smallestPart = 1 / 4;
 export const byteLengthOf = (spec: TensorSpec): number => sizeOf(spec.shape) * byteSizeOf(spec.dtype);
 
 /** The storage of every value. Program inputs (and their shards) own their bytes. */
-export function storageOf({ values, steps, inputs }: Program, alignment = 1): Storage[] {
+export function storageOf(program: Program, alignment = 1): Storage[] {
+  const views = viewsOf(program, alignment);
+  const joined = joinPieces(program, views, alignment);
+  return joined && peakOf(program, joined) <= peakOf(program, views) ? joined : views;
+}
+
+function viewsOf({ values, steps, inputs }: Program, alignment: number): Storage[] {
   const storage: Storage[] = values.map((_, owner) => ({ owner, byteOffset: 0 }));
-  const written = new Set(steps.flatMap(({ outputs }) => outputs));
-  for (const value of inputs) written.delete(value);
+  const written = writersOf(steps, inputs);
   for (const { op, inputs: from, outputs, attributes } of steps) {
     const offset = op.view?.(
       from.map((value) => values[value]!),
@@ -43,7 +48,78 @@ export function storageOf({ values, steps, inputs }: Program, alignment = 1): St
   return storage;
 }
 
-/** The first and last step of each owner: written at `born` (-1 before the run), read until `dies` (past the end for outputs). */
+/** The step that writes each value that is no input. */
+function writersOf(steps: readonly PlanStep[], inputs: readonly number[]): ReadonlyMap<number, number> {
+  const writers = new Map(steps.flatMap(({ outputs }, i) => outputs.map((value) => [value, i] as const)));
+  for (const value of inputs) writers.delete(value);
+  return writers;
+}
+
+/**
+ * Pieces that `concat` would copy one after another are written where they belong in its result: they become views of it.
+ * Undefined where no concatenation allows it.
+ */
+function joinPieces(program: Program, views: readonly Storage[], alignment: number): Storage[] | undefined {
+  const { values, steps, inputs } = program;
+  const storage = [...views];
+  const writers = writersOf(steps, inputs);
+  let joins = 0;
+  for (const step of steps) {
+    const { op, inputs: pieces, outputs, attributes } = step;
+    const [result] = outputs as readonly [number];
+    const { axis } = attributes as { readonly axis: number };
+    if (op.name !== 'concat' || values[result]!.shape.slice(0, axis).some((size) => size !== 1)) continue;
+    const isFree = pieces.every((piece) => writers.has(piece) && storage[piece]!.owner === piece);
+    if (!isFree || new Set(pieces).size < pieces.length) continue;
+    const offsets: number[] = [];
+    pieces.reduce((at, piece) => (offsets.push(at), at + byteLengthOf(values[piece]!)), 0);
+    if (offsets.some((offset) => offset % alignment !== 0)) continue;
+    // No step may read one piece while it writes another: some devices cannot bind the bytes for both.
+    const isPiece = new Set(pieces);
+    const mixes = pieces.some((piece) =>
+      steps[writers.get(piece)!]!.inputs.some((value) => isPiece.has(storage[value]!.owner)),
+    );
+    if (mixes || pieces.some((piece) => steps[writers.get(piece)!]!.outputs.length > 1)) continue;
+    pieces.forEach((piece, i) => (storage[piece] = { owner: result, byteOffset: offsets[i]! }));
+    joins++;
+  }
+  return joins === 0 ? undefined : storage.map((_, value) => resolve(storage, value));
+}
+
+/** The last owner of a chain of views. */
+function resolve(storage: readonly Storage[], value: number): Storage {
+  let { owner, byteOffset } = storage[value]!;
+  while (storage[owner]!.owner !== owner) {
+    byteOffset += storage[owner]!.byteOffset;
+    owner = storage[owner]!.owner;
+  }
+  return { owner, byteOffset };
+}
+
+/** Whether a step only says where bytes are, and moves none: all its outputs are views, or all its pieces lie in its output. */
+export function isMoveless({ inputs, outputs, op }: PlanStep, storage: readonly Storage[]): boolean {
+  if (outputs.every((value) => storage[value]!.owner !== value) && op.view) return true;
+  return op.name === 'concat' && inputs.every((piece) => storage[piece]!.owner === storage[outputs[0]!]!.owner);
+}
+
+/** The most bytes of intermediates that are alive during one step. */
+export function peakOf(program: Program, storage: readonly Storage[]): number {
+  const { born, dies } = lifetimesOf(program, storage);
+  const change = Array.from<number>({ length: program.steps.length + 2 }).fill(0);
+  program.values.forEach((spec, value) => {
+    if (born[value]! < 0) return;
+    change[born[value]!]! += byteLengthOf(spec);
+    change[dies[value]! + 1]! -= byteLengthOf(spec);
+  });
+  let [live, peak] = [0, 0];
+  for (const bytes of change) peak = Math.max(peak, (live += bytes));
+  return peak;
+}
+
+/**
+ * The first and last step of each owner: written from `born` on (-1: before the run), read until `dies` (past the end for
+ * outputs).
+ */
 export interface Lifetimes {
   readonly born: readonly number[];
   readonly dies: readonly number[];
@@ -53,8 +129,9 @@ export function lifetimesOf({ values, steps, outputs }: Program, storage: readon
   const born = values.map(() => -1);
   const dies = values.map(() => -1);
   steps.forEach((step, i) => {
-    for (const value of step.outputs) if (storage[value]!.owner === value) born[value] = dies[value] = i;
-    for (const value of step.inputs) dies[storage[value]!.owner] = i;
+    for (const value of [...step.outputs, ...step.inputs]) dies[storage[value]!.owner] = i;
+    for (const value of step.outputs)
+      if (!isMoveless(step, storage) && born[storage[value]!.owner] === -1) born[storage[value]!.owner] = i;
   });
   for (const value of outputs) dies[storage[value]!.owner] = steps.length;
   return { born, dies };

@@ -1,6 +1,6 @@
 /** Gradients of functions without an op of their own, against finite differences in f64. */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import {
   type HostTensor,
   type Tensor,

@@ -9,7 +9,6 @@ import {
   indexCopy,
   inversePermutation,
   maskedScatter,
-  min,
   permuteRowGroups,
   tensor,
   RandomStream,

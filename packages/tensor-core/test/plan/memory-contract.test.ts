@@ -9,6 +9,7 @@ import {
   broadcastTo,
   checkpoint,
   compile,
+  concat,
   createReferenceDevice,
   evaluate,
   full,
@@ -40,6 +41,21 @@ describe('outputs and donors', () => {
     expect(plan.copies).toEqual([]);
     expect(plan.arena.byteLength).toBe(0);
     expect(plan.peakBytes).toBe(3 * 4000);
+  });
+
+  it('write the pieces of a concatenation where they belong in it', async () => {
+    const device = createArenaDevice();
+    const fn = (x: Tensor): Tensor => concat([matmul(x, x), tanh(x), matmul(x, neg(x))], 0);
+    const scan = (x: Tensor): Tensor => concat([tanh(x), matmul(tanh(x), x)], 0);
+    expect(compile(scan, { device }).plan(full([4, 4], 1)).steps.at(-1)!.op.name).toBe('concat');
+    const x = seededValue([16, 16], 'f32', 'ordinary', 1);
+    const plan = compile(fn, { device }).plan(toTensor(x));
+    expect(plan.steps.map(({ op }) => op.name)).not.toContain('concat');
+    expect(plan.arena.byteLength).toBe(16 * 16 * 4); // the negated operand
+    const [actual, expected] = [fn(toTensor(x)), fn(toTensor(x))];
+    await evaluate(actual, { device });
+    await evaluate(expected, { device: createReferenceDevice() });
+    assertClose(await readBack(actual), await readBack(expected), 'concatenation', exact);
   });
 
   it('lets a donated cache grow in place', async () => {

@@ -5,13 +5,13 @@
 import type { DType } from '@mindseye/tensor-core';
 import { f32x4, i32x4, v128 } from '../emit/index.js';
 import type { Expression, FunctionBuilder, Local } from '../emit/index.js';
+import { type HalfName, WIDENING } from '../kernels/half.js';
 
 type Vector = Local<'v128'>;
 /** Writes a conversion of one vector. */
 type Conversion = (f: FunctionBuilder, x: Vector) => Expression<'v128'>;
 
-type Narrow = 'f16' | 'bf16';
-type Wide = Exclude<DType, Narrow>;
+type Wide = Exclude<DType, HalfName>;
 
 const words = (value: number): Expression<'v128'> => i32x4.constant(value, value, value, value);
 const absoluteBits = 0x7fffffff;
@@ -48,26 +48,14 @@ const wide: Readonly<Record<Wide, Readonly<Record<Wide, Conversion>>>> = {
   },
 };
 
-/** Stored half bits to f32. */
-const widen: Readonly<Record<Narrow, Conversion>> = {
-  bf16: (_f, x) => i32x4.shl(x, 16),
-  // The bits as an f32 stand for the value times 2^-112, subnormals included; infinity and NaN get their exponent back.
-  f16: (f, x) => {
-    const magnitude = f.let('magnitude', i32x4.shl(v128.and(x, words(0x7fff)), 13));
-    const scaled = f32x4.mul(magnitude, f32x4.constant(2 ** 112));
-    const special = v128.and(i32x4.gtSigned(magnitude, words(0x0f7fffff)), words(infinityBits));
-    return v128.or(v128.or(scaled, special), i32x4.shl(v128.and(x, words(0x8000)), 16));
-  },
-};
-
-/** Bit 16 + `shift` of rounding to nearest even: just under half a unit, and one more where the kept bit is odd. */
+/** What rounding to nearest even adds before the low `shift` bits are cut: just under half a unit, one more for odd bits. */
 const roundUp = (x: Expression<'v128'>, shift: number): Expression<'v128'> =>
   i32x4.add(words(2 ** (shift - 1) - 1), v128.and(i32x4.shrUnsigned(x, shift), words(1)));
 
 const isNaNBits = (magnitude: Vector): Expression<'v128'> => i32x4.gtSigned(magnitude, words(infinityBits));
 
 /** f32 to stored half bits. */
-const narrow: Readonly<Record<Narrow, Conversion>> = {
+const narrow: Readonly<Record<HalfName, Conversion>> = {
   bf16: (f, x) => {
     const magnitude = f.let('magnitude', v128.and(x, words(absoluteBits)));
     const rounded = i32x4.shrUnsigned(i32x4.add(x, roundUp(x, 16)), 16);
@@ -89,14 +77,14 @@ const narrow: Readonly<Record<Narrow, Conversion>> = {
   },
 };
 
-const isNarrow = (dtype: DType): dtype is Narrow => dtype === 'f16' || dtype === 'bf16';
+const isHalf = (dtype: DType): dtype is HalfName => dtype === 'f16' || dtype === 'bf16';
 
 /** The conversion from one dtype to another; halves go by way of f32. */
 export function castCode(from: DType, to: DType): Conversion {
   if (from === to) return same;
-  const first = isNarrow(from) ? widen[from] : same;
-  const middle = wide[isNarrow(from) ? 'f32' : from][isNarrow(to) ? 'f32' : to];
-  const last = isNarrow(to) ? narrow[to] : same;
+  const first = isHalf(from) ? WIDENING[from] : same;
+  const middle = wide[isHalf(from) ? 'f32' : from][isHalf(to) ? 'f32' : to];
+  const last = isHalf(to) ? narrow[to] : same;
   return (f, x) => {
     const widened = f.let('widened', first(f, x));
     const converted = f.let('converted', middle(f, widened));

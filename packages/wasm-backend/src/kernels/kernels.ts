@@ -12,11 +12,17 @@ import { bindAttention } from './attention.js';
 import type { AttentionKernels } from './attention.js';
 import { bindCrossEntropy, emitCrossEntropy } from './cross-entropy.js';
 import type { CrossEntropyKernels } from './cross-entropy.js';
+import { bindDequantize, emitDequantize } from './dequantize.js';
+import type { DequantizeKernels } from './dequantize.js';
 import { bindElementwise, emitElementwiseFamily } from './elementwise.js';
 import type { ElementwiseKernels } from './elementwise.js';
+import { bindHalf, emitHalf } from './half.js';
+import type { HalfKernels } from './half.js';
 import { KernelHost } from './host.js';
 import { bindMatmul, emitMatmul } from './matmul/matmul.js';
 import type { MatmulKernels } from './matmul/matmul.js';
+import { bindRowProducts, emitRowProducts } from './matmul/row-products.js';
+import type { RowProductKernels } from './matmul/row-products.js';
 import { bindNorm, emitNorm } from './norm.js';
 import type { NormKernels } from './norm.js';
 import { bindRandom, emitRandom } from './random.js';
@@ -37,8 +43,11 @@ export interface Kernels
     AdamWKernels,
     AttentionKernels,
     CrossEntropyKernels,
+    DequantizeKernels,
     ElementwiseKernels,
+    HalfKernels,
     MatmulKernels,
+    RowProductKernels,
     NormKernels,
     RandomKernels,
     ReduceKernels,
@@ -58,6 +67,9 @@ export interface KernelOptions {
 
 const EMITTERS = [
   emitMatmul,
+  emitRowProducts,
+  emitHalf,
+  emitDequantize,
   emitElementwiseFamily,
   emitActivation,
   emitReduce,
@@ -98,6 +110,9 @@ export function createKernels(options: KernelOptions = {}): Kernels {
     tier,
     memory,
     ...matmul,
+    ...bindRowProducts(host),
+    ...bindHalf(host),
+    ...bindDequantize(host),
     ...bindElementwise(host),
     ...bindActivation(host),
     ...bindReduce(host),

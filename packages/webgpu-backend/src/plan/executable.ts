@@ -1,11 +1,10 @@
 /**
- * Runs a lowered plan: one command buffer with one compute pass, then the copies of outputs into their roots.
+ * Runs a lowered plan: one command buffer with one compute pass, then the copies of outputs that do not lie in their roots.
  *
- *   [clear status] → pass { dispatch … } → copies out → [copy status] → submit
+ *   [clear status] → pass { dispatch … } → copies → [copy status] → submit
  *
- * Bind groups are made once and kept until a buffer behind them changes: always for intermediates, and for weights and
- * donated state too, since a donated pair keeps the donor's buffer. Encoding and submission happen before `run` first
- * awaits, so runs reach the queue in the order they were called.
+ * Encoding and submission happen before `run` first awaits, so runs reach the queue in the order they were called. Nothing is
+ * left behind in the slabs, so runs under way at once may share them.
  */
 import type { DeviceBuffer, Executable, Plan } from '@mindseye/tensor-core';
 import type { Buffers } from '../buffers.js';
@@ -14,8 +13,9 @@ import { gpuBytesOf } from '../element.js';
 import { WebGpuError } from '../errors.js';
 import { faultOf, statusBytes } from '../status.js';
 import type { Arena } from './arena.js';
-import type { BoundRange, Command, LoweredPlan } from './lower.js';
-import type { Location } from './slabs.js';
+import { BindGroups, type RunBuffers, gpuBufferOf } from './bind.js';
+import type { LoweredPlan } from './lower.js';
+import type { Poison } from './poison.js';
 
 export interface ExecutionContext {
   readonly gpu: GPUDevice;
@@ -24,32 +24,38 @@ export interface ExecutionContext {
   readonly status: GPUBuffer;
   /** Read the status words and error scopes after each run. */
   readonly checked: boolean;
+  /** Fills memory before each run, in tests. */
+  readonly poison?: Poison;
   /** Throws when the device is lost or has reported an error. */
   throwIfFailed(): void;
   /** Runs commands inside error scopes; the promise rejects when WebGPU refused any of them. */
   guarded<T>(what: string, work: () => T): { readonly value: T; readonly verdict: Promise<void> };
 }
 
-interface CachedGroup {
-  readonly key: string;
-  readonly group: GPUBindGroup;
-}
-
 /** Runs under way before `run` waits for the oldest: enough to keep the GPU busy, few enough to bound memory. */
 const runsInFlight = 2;
 
+interface SubmittedRun {
+  readonly outputs: readonly GpuBuffer[];
+  /** Roots that did not exist before. */
+  readonly fresh: readonly GpuBuffer[];
+  readonly fault: Promise<void>;
+}
+
 export class PlanExecutable implements Executable {
+  readonly workingBytes: number;
   readonly #context: ExecutionContext;
   readonly #plan: Plan;
   readonly #lowered: LoweredPlan;
-  readonly #groups: (CachedGroup | undefined)[];
+  readonly #groups: BindGroups;
   #flight: Promise<unknown>[] = [];
 
   constructor(context: ExecutionContext, plan: Plan, lowered: LoweredPlan) {
     this.#context = context;
     this.#plan = plan;
     this.#lowered = lowered;
-    this.#groups = lowered.commands.map(() => undefined);
+    this.#groups = new BindGroups(context.gpu, lowered.commands);
+    this.workingBytes = lowered.slabBytes.reduce((sum, bytes) => sum + bytes, lowered.standInBytes);
   }
 
   async run(given: readonly DeviceBuffer[]): Promise<readonly DeviceBuffer[]> {
@@ -57,9 +63,10 @@ export class PlanExecutable implements Executable {
     this.#context.throwIfFailed();
     const inputs = given.map((buffer) => this.#own(buffer));
     const { value: submitted, verdict } = this.#context.guarded('running a plan', () => this.#submit(inputs));
+    const { outputs, fresh, fault } = submitted;
     if (checked) {
-      await Promise.all([verdict, submitted.fault]).catch((error: unknown) => {
-        for (const output of submitted.outputs) if (!inputs.includes(output)) this.#context.buffers.release(output);
+      await Promise.all([verdict, fault]).catch((error: unknown) => {
+        for (const output of fresh) this.#context.buffers.release(output);
         throw error;
       });
     } else {
@@ -67,7 +74,10 @@ export class PlanExecutable implements Executable {
       if (this.#flight.length > runsInFlight) await this.#flight.shift();
     }
     this.#context.throwIfFailed();
-    return submitted.outputs;
+    for (const { input, output } of this.#plan.donations) {
+      if (outputs[output] !== inputs[input]) this.#context.buffers.release(inputs[input]!);
+    }
+    return outputs;
   }
 
   #own(buffer: DeviceBuffer): GpuBuffer {
@@ -78,83 +88,56 @@ export class PlanExecutable implements Executable {
     );
   }
 
-  #submit(inputs: readonly GpuBuffer[]): { outputs: readonly GpuBuffer[]; fault: Promise<void> } {
-    const { gpu, buffers, arena, status, checked } = this.#context;
-    const { commands, layout, checksIndices } = this.#lowered;
-    const slabs = arena.reserve(layout.slabBytes);
+  #submit(inputs: readonly GpuBuffer[]): SubmittedRun {
+    const { gpu, buffers, arena, status, checked, poison } = this.#context;
+    const { commands, slabBytes, roots, checksIndices } = this.#lowered;
+    const slabs = arena.reserve(slabBytes);
+    const fresh: GpuBuffer[] = [];
+    const outputs = this.#plan.outputs.map((value, i) => {
+      const { donor } = roots[i]!;
+      if (donor !== undefined) return inputs[donor]!;
+      const root = buffers.allocate(this.#plan.values[value]!);
+      fresh.push(root);
+      return root;
+    });
+    const run: RunBuffers = { inputs, outputs, slabs, generation: arena.generation, status };
     const encoder = gpu.createCommandEncoder();
+    poison?.fill(encoder, [...slabs, ...fresh.flatMap(({ parts }) => parts)]);
     if (checksIndices) encoder.clearBuffer(status);
     const pass = encoder.beginComputePass();
     commands.forEach((command, i) => {
       pass.setPipeline(command.pipeline.pipeline);
-      pass.setBindGroup(0, this.#groupOf(i, command, inputs, slabs));
+      pass.setBindGroup(0, this.#groups.groupOf(i, run));
       pass.dispatchWorkgroups(...command.grid);
     });
     pass.end();
-    const outputs = this.#copyOut(encoder, inputs, slabs);
+    this.#copyOut(encoder, run);
     const readback = checksIndices && checked ? buffers.readback(statusBytes) : undefined;
     if (readback) encoder.copyBufferToBuffer(status, 0, readback, 0, statusBytes);
     buffers.submit([encoder.finish()]);
-    for (const { input, output } of this.#plan.donations) {
-      if (outputs[output] !== inputs[input]) buffers.release(inputs[input]!);
-    }
-    return { outputs, fault: readback ? throwFault(readback) : Promise.resolve() };
+    return { outputs, fresh, fault: readback ? throwFault(readback) : Promise.resolve() };
   }
 
-  #groupOf(i: number, command: Command, inputs: readonly GpuBuffer[], slabs: readonly GPUBuffer[]): GPUBindGroup {
-    const { arena, gpu, status } = this.#context;
-    const key = command.ranges.map(({ location }) => keyOf(location, inputs, arena)).join();
-    const known = this.#groups[i];
-    if (known?.key === key) return known.group;
-    const resourceOf = ({ location, size }: BoundRange): GPUBufferBinding => {
-      if (location === 'status') return { buffer: status, size };
-      return location.kind === 'input'
-        ? { buffer: inputs[location.position]!.gpu, size }
-        : { buffer: slabs[location.slab]!, offset: location.offset, size };
-    };
-    const { uniforms, ranges, pipeline } = command;
-    const group = gpu.createBindGroup({
-      layout: pipeline.layout,
-      entries: [uniforms, ...ranges.map(resourceOf)].map((resource, binding) => ({ binding, resource })),
-    });
-    this.#groups[i] = { key, group };
-    return group;
-  }
-
-  /**
-   * Each output in a root: the donor's buffer of a donated pair, else a new one. An output that is an input of the plan, or
-   * an output listed before, gets a copy of its own, taken before any donor is overwritten.
-   */
-  #copyOut(encoder: GPUCommandEncoder, inputs: readonly GpuBuffer[], slabs: readonly GPUBuffer[]): GpuBuffer[] {
-    const { buffers } = this.#context;
-    const { values, outputs, donations } = this.#plan;
-    const { locations } = this.#lowered.layout;
-    const donors = new Map(donations.map(({ input, output }) => [output, inputs[input]!]));
-    const roots = outputs.map((value, i) => (locations[value]!.kind === 'input' ? undefined : donors.get(i)));
-    const copy = (value: number, into: GpuBuffer): void => {
+  /** Copies outputs that lie elsewhere to their roots: first those in new roots, so that no donor is overwritten too early. */
+  #copyOut(encoder: GPUCommandEncoder, run: RunBuffers): void {
+    const { values, outputs } = this.#plan;
+    const { locations, roots } = this.#lowered;
+    const copies = outputs.flatMap((value, position) => (roots[position]!.isCopied ? [{ value, position }] : []));
+    const toDonors = copies.filter(({ position }) => roots[position]!.donor !== undefined);
+    const toNew = copies.filter(({ position }) => roots[position]!.donor === undefined);
+    for (const { value, position } of [...toNew, ...toDonors]) {
+      const into = run.outputs[position]!;
       const location = locations[value]!;
+      if (into.parts.length > 1) {
+        // Only inputs that come out unchanged are larger than one binding.
+        const from = run.inputs[(location as { position: number }).position]!;
+        into.parts.forEach((part, i) => encoder.copyBufferToBuffer(from.parts[i]!, 0, part, 0, part.size));
+        continue;
+      }
       const size = gpuBytesOf(values[value]!);
-      if (size === 0) return;
-      if (location.kind === 'input') encoder.copyBufferToBuffer(inputs[location.position]!.gpu, 0, into.gpu, 0, size);
-      else encoder.copyBufferToBuffer(slabs[location.slab]!, location.offset, into.gpu, 0, size);
-    };
-    const results = outputs.map((value, i) => {
-      if (roots[i]) return roots[i];
-      const fresh = buffers.allocate(values[value]!);
-      copy(value, fresh);
-      return fresh;
-    });
-    outputs.forEach((value, i) => {
-      if (roots[i]) copy(value, roots[i]);
-    });
-    return results;
+      if (size > 0) encoder.copyBufferToBuffer(gpuBufferOf(location, run), location.offset, into.parts[0]!, 0, size);
+    }
   }
-}
-
-/** Names the buffer behind a location, so that a cached bind group is reused only while it is the same. */
-function keyOf(location: Location | 'status', inputs: readonly GpuBuffer[], { generation }: Arena): string {
-  if (location === 'status') return 's';
-  return location.kind === 'input' ? `i${inputs[location.position]!.serial}` : `g${generation}`;
 }
 
 async function throwFault(readback: GPUBuffer): Promise<void> {

@@ -101,7 +101,7 @@ function dispatchesOf(
   return dispatches.filter(({ workgroups }) => workgroups > 0);
 }
 
-/** A number for each buffer that a plan can name, so that equal numbers mean one buffer. */
+/** A name for each buffer that a plan can bind. */
 function bufferOf(location: Location | 'status'): string {
   if (location === 'status') return 'status';
   if (location.kind === 'slab') return `slab ${location.slab}`;
@@ -112,15 +112,18 @@ const sameLocation = (a: Location, b: Location): boolean => bufferOf(a) === buff
 
 /** WebGPU's rules for the bindings of one dispatch, checked here because its own message names no op. */
 export function checkBindings(name: string, ranges: readonly BoundRange[]): void {
-  const start = ({ location }: BoundRange): number => (location === 'status' ? 0 : location.offset);
-  ranges.forEach((a, i) => {
-    for (const b of ranges.slice(i + 1)) {
-      if (bufferOf(a.location) !== bufferOf(b.location) || !(a.isWritten || b.isWritten)) continue;
-      const overlaps = start(a) < start(b) + b.size && start(b) < start(a) + a.size;
+  const bound = ranges.map(({ location, size, isWritten }) => {
+    const start = location === 'status' ? 0 : location.offset;
+    return { buffer: bufferOf(location), start, end: start + size, isWritten };
+  });
+  bound.forEach((a, i) => {
+    for (const b of bound.slice(i + 1)) {
+      if (a.buffer !== b.buffer || !(a.isWritten || b.isWritten)) continue;
+      const overlaps = a.start < b.end && b.start < a.end;
       if (a.isWritten !== b.isWritten || overlaps)
         throw new WebGpuError(
           'validation',
-          `${name}: ${bufferOf(a.location)} is bound twice, once for writing: a defect of the plan or of this package`,
+          `${name}: ${a.buffer} is bound twice, once for writing: a defect of the plan or of this package`,
         );
     }
   });
