@@ -28,6 +28,7 @@ interface TrainOptions extends RecipeOptions {
   readonly examples: number;
   readonly questions: number;
   readonly microBatchSize?: number;
+  readonly gradientCheckpointing: boolean;
   readonly seed: number;
   readonly device: string;
   readonly validate: number;
@@ -56,6 +57,7 @@ export function trainCommand(terminal: Terminal): Command {
     .option('--epochs <list>', 'epochs of each stage, such as 4,6', integerList)
     .option('--batch-size <n>', 'examples per optimiser step', integer(1, 65536))
     .option('--micro-batch-size <n>', 'examples whose gradients are computed at once', integer(1, 65536))
+    .option('--gradient-checkpointing', 'compute layers again in the backward pass: less memory, slower', false)
     .option('--learning-rate <x>', 'peak learning rate', number(0, 10))
     .option('--weight-decay <x>', 'weight decay of AdamW', number(0, 10))
     .option('--warmup-ratio <x>', 'part of each stage spent warming up', number(0, 1))
@@ -109,7 +111,14 @@ async function train(
     latentIds,
     questions: options.questions,
   });
-  const setup = { config: base.config, weights: base.weights, trains: method.trains, lora: method.lora, latentIds };
+  const setup = {
+    config: base.config,
+    weights: base.weights,
+    trains: method.trains,
+    lora: method.lora,
+    latentIds,
+    gradientCheckpointing: options.gradientCheckpointing,
+  };
   const { seed, validate: samples, output: folder, resume, saveEvery } = options;
   const microBatchSize = Math.min(options.microBatchSize ?? method.batchSize, method.batchSize);
   const identity = identityOf({

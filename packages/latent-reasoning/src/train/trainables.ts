@@ -22,6 +22,8 @@ export interface TrainableSetup {
   readonly latentIds: readonly number[];
   /** Whether a tied output head reads the latent rows too; 'tied' is what PEFT does. */
   readonly head?: 'tied' | 'frozen';
+  /** Compute decoder layers again in the backward pass instead of keeping what they computed: less memory, more work. */
+  readonly gradientCheckpointing?: boolean;
 }
 
 /** Starting values. Latent rows are normal with the deviation of the embedding table's own entries. */
@@ -56,7 +58,7 @@ function deviation(values: ArrayLike<number>): number {
 
 /** The model that some trainables make. With `dropoutSeed` u32 [2] it is the training model. */
 export function modelOf(
-  { config, weights, lora, latentIds, head = 'tied' }: TrainableSetup,
+  { config, weights, lora, latentIds, head = 'tied', gradientCheckpointing = false }: TrainableSetup,
   trained: Trainables,
   dropoutSeed?: Tensor,
 ): ModelContext {
@@ -64,6 +66,7 @@ export function modelOf(
   return {
     config,
     weights: Object.keys(trained.weights).length > 0 ? trained.weights : weights,
+    ...(gradientCheckpointing && { gradientCheckpointing }),
     ...(adapted && { linearHook: loraHook(trained.lora, lora, dropoutSeed) }),
     ...(trained.rows && { tokenRows: { firstId: latentIds[0]!, rows: trained.rows, head } }),
   };

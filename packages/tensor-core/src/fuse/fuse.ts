@@ -30,7 +30,7 @@ import { type LiveBytes, type MergeRange, trackLiveBytes } from './live-bytes.js
 const mostBindings = 8;
 const mostNodes = 64;
 
-type FusionDevice = Pick<Device, 'supports'>;
+type FusionDevice = Pick<Device, 'supports' | 'limits'>;
 
 /** The program with groups of steps replaced by fused expressions. Values keep their numbers; some are not there any more. */
 export function fuseProgram(program: Program, device: FusionDevice): Program {
@@ -52,7 +52,7 @@ function groupSteps(program: Program, leaves: ProgramLeaves, device: FusionDevic
       : { members: [step], last: step, ...(leaves.kinds[step] === 'reduction' && { reduction: step }) },
   );
   const placeOf = (step: number): number => groupOf[step]?.last ?? step;
-  const live = trackLiveBytes(program, leaves, placeOf);
+  const live = trackLiveBytes(program, leaves, placeOf, device.limits?.viewAlignment);
   const fusion: Fusion = { program, leaves, device, live, placeOf };
   program.steps.forEach((_, step) => {
     const tried = new Set<PlacedGroup>();
@@ -95,10 +95,9 @@ interface Fusion {
 
 /** Both groups as one, if every rule allows it. */
 function merge(fusion: Fusion, producer: PlacedGroup, consumer: PlacedGroup): PlacedGroup | undefined {
-  const { program, leaves, device, live, placeOf } = fusion;
-  const { steps } = program;
+  const { program, device, live } = fusion;
   if (producer.reduction !== undefined && consumer.reduction !== undefined) return undefined;
-  const isRecomputed = (group: Group): boolean => steps[group.members[0]!]!.recomputed === true;
+  const isRecomputed = (group: Group): boolean => program.steps[group.members[0]!]!.recomputed === true;
   if (isRecomputed(producer) !== isRecomputed(consumer)) return undefined;
   const reduction = producer.reduction ?? consumer.reduction;
   const merged: PlacedGroup = {
@@ -106,31 +105,48 @@ function merge(fusion: Fusion, producer: PlacedGroup, consumer: PlacedGroup): Pl
     last: consumer.last,
     ...(reduction !== undefined && { reduction }),
   };
-  const members = new Set(merged.members);
-  const range: MergeRange = { from: producer.last, to: merged.last, firstMember: merged.members[0]!, ...split(producer) };
-  const isLate = (reader: number): boolean => members.has(reader) || reader === steps.length || placeOf(reader) > merged.last;
-  const isConvex = producer.members.every((member) => leaves.readers[steps[member]!.outputs[0]!]!.every(isLate));
-  if (!isConvex || !live.allows(range)) return undefined;
-  const step = buildExpression(program, leaves, merged);
+  const range = isConvex(fusion, producer, merged) ? rangeOf(fusion, producer, merged) : undefined;
+  if (!range || !live.allows(range)) return undefined;
+  const step = buildExpression(program, fusion.leaves, merged);
   if (!step || !fitsLimits(step) || !isSupported(step, program, device)) return undefined;
   live.commit(range);
   return merged;
+}
 
-  /** What the producer group reads and writes, as seen from outside. */
-  function split(group: PlacedGroup): Pick<MergeRange, 'operands' | 'vanishing' | 'written'> {
-    const own = new Set(group.members);
-    const operands = new Set<number>();
-    const [vanishing, written]: [number[], number[]] = [[], []];
-    for (const member of group.members) {
-      for (const { value, constant } of leaves.leaves[member]!)
-        if (constant === undefined && !own.has(leaves.writers[value] ?? -1)) operands.add(value);
-      const value = steps[member]!.outputs[0]!;
-      const readers = leaves.readers[value]!;
-      if (readers.every((reader) => own.has(reader))) continue;
-      (readers.every((reader) => members.has(reader)) ? vanishing : written).push(value);
-    }
-    return { operands: [...operands], vanishing, written };
-  }
+const resultOf = ({ program }: Fusion, member: number): number => program.steps[member]!.outputs[0]!;
+
+/** True when everybody else who reads from the producer runs after the merged group. */
+function isConvex(fusion: Fusion, producer: PlacedGroup, { members, last }: PlacedGroup): boolean {
+  const { program, leaves, placeOf } = fusion;
+  const inside = new Set(members);
+  return producer.members.every((member) =>
+    leaves.readers[resultOf(fusion, member)]!.every(
+      (reader) => inside.has(reader) || reader === program.steps.length || placeOf(reader) > last,
+    ),
+  );
+}
+
+/** What the merge does to the lives of values. */
+function rangeOf(fusion: Fusion, producer: PlacedGroup, merged: PlacedGroup): MergeRange {
+  const { leaves } = fusion;
+  const [own, inside] = [new Set(producer.members), new Set(merged.members)];
+  const isReadOutside = (value: number, of: ReadonlySet<number>): boolean =>
+    leaves.readers[value]!.some((reader) => !of.has(reader));
+  const operands = producer.members.flatMap((member) =>
+    leaves.leaves[member]!.flatMap(({ value, constant }) =>
+      constant === undefined && !own.has(leaves.writers[value] ?? -1) ? [value] : [],
+    ),
+  );
+  const stored = producer.members.map((member) => resultOf(fusion, member)).filter((value) => isReadOutside(value, own));
+  return {
+    from: producer.last,
+    to: merged.last,
+    firstMember: merged.members[0]!,
+    operands,
+    vanishing: stored.filter((value) => !isReadOutside(value, inside)),
+    written: stored.filter((value) => isReadOutside(value, inside)),
+    outputs: merged.members.map((member) => resultOf(fusion, member)).filter((value) => isReadOutside(value, inside)),
+  };
 }
 
 const fitsLimits = ({ inputs, outputs, expression }: GroupStep): boolean =>

@@ -9,7 +9,8 @@
  *   b) over a short way, when at no step between the two places more is alive afterwards than was alive, before any fusion,
  *      at the fullest step from the group's first member to its last.
  *
- * So the fullest step of the fused program is never fuller than that of the program it was made from.
+ * So the fullest step of the fused program is never fuller than that of the program it was made from. Pieces that are written
+ * straight into the result of a `concat` stay where they are: a merge that would hinder that is not allowed.
  */
 import type { Program } from '../plan/program.js';
 import { byteLengthOf, lifetimesOf, storageOf } from '../plan/storage.js';
@@ -30,6 +31,8 @@ export interface MergeRange {
   readonly vanishing: readonly number[];
   /** Values that the producer group goes on to write. */
   readonly written: readonly number[];
+  /** All values that the merged group writes. */
+  readonly outputs: readonly number[];
 }
 
 export interface LiveBytes {
@@ -39,10 +42,18 @@ export interface LiveBytes {
   commit(range: MergeRange): void;
 }
 
-/** @param placeOf where a step runs in the present grouping. */
-export function trackLiveBytes(program: Program, leaves: ProgramLeaves, placeOf: (step: number) => number): LiveBytes {
+/**
+ * @param placeOf where a step runs in the present grouping.
+ * @param alignment of views, in bytes.
+ */
+export function trackLiveBytes(
+  program: Program,
+  leaves: ProgramLeaves,
+  placeOf: (step: number) => number,
+  alignment?: number,
+): LiveBytes {
   const { values, steps } = program;
-  const storage = storageOf(program);
+  const storage = storageOf(program, alignment);
   const end = steps.length;
   const viewsOf: number[][] = values.map(() => []);
   storage.forEach(({ owner }, value) => viewsOf[owner]!.push(value));
@@ -81,8 +92,22 @@ export function trackLiveBytes(program: Program, leaves: ProgramLeaves, placeOf:
     return kept;
   };
 
+  const pieces = new Set(
+    steps.flatMap(({ op, inputs, outputs: [result] }) =>
+      op.name === 'concat' ? inputs.filter((value) => storage[value]!.owner === storage[result!]!.owner) : [],
+    ),
+  );
+  /** A piece of a concatenation is written in place only by a step that writes nothing else and reads no other piece. */
+  const hindersPiece = ({ outputs, operands }: MergeRange): boolean =>
+    outputs.some(
+      (value) =>
+        pieces.has(value) &&
+        (outputs.length > 1 || operands.some((operand) => storage[operand]!.owner === storage[value]!.owner)),
+    );
+
   return {
     allows(range) {
+      if (hindersPiece(range)) return false;
       const kept = keptOf(range);
       let longer = 0;
       for (const value of kept.keys()) longer += bytesOf(value);

@@ -30,6 +30,7 @@ import {
   valueAndGrad,
   vectorJacobianProduct,
 } from '../../src/index.js';
+import { collectGarbage } from '../../src/node.js';
 import { assertClose, createArenaDevice, exact, readBack, seededValue, toTensor } from '../../src/testing/index.js';
 
 const numbers = async (value: Tensor, device?: Device): Promise<number[]> => Array.from(await value.data(device));
@@ -198,6 +199,18 @@ describe('inputs larger than a binding', () => {
 });
 
 describe('a budget', () => {
+  it('frees what nobody holds in Node, without a word', async () => {
+    const device = createReferenceDevice();
+    const warnings: string[] = [];
+    setMemoryBudget(device, { bytes: 400_000, collect: collectGarbage, warn: (message) => void warnings.push(message) });
+    for (let i = 0; i < 200; i++) {
+      await evaluate(full([10_000], i), { device });
+      expect(device.memory().rootBytes).toBeLessThan(400_000 + 3 * 40_000);
+    }
+    expect(warnings).toEqual([]);
+    setMemoryBudget(device, undefined);
+  });
+
   it('collects first, then warns with the lines that allocated', async () => {
     const device = createReferenceDevice();
     const before = trackOrigins(true);

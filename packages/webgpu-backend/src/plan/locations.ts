@@ -5,7 +5,7 @@
  * a run has computed everything by then. So nothing is written over a donor: outputs that would be lie in new roots, and
  * the donors are released when the run is known to be good.
  */
-import { type Donation, type Place, type Plan, sizeOf } from '@mindseye/tensor-core';
+import type { Donation, Place, Plan, TensorSpec } from '@mindseye/tensor-core';
 import { gpuBytesOf } from '../element.js';
 import { type SlabLayout, layOutSlabs } from './slabs.js';
 
@@ -44,7 +44,8 @@ export function locate(plan: Plan, { protectsDonors, largestSlab }: LocationOpti
   const { ranges, slabBytes } = layOutSlabs({
     plan,
     isIntermediate: (value) => owns(value) && places[value]?.kind === 'arena',
-    mayOverwrite: (output, owner) => liesOn(places[output], places[owner]) && sizeOf(plan.values[output]!.shape) > 0,
+    mayOverwrite: (output, owner) =>
+      liesOn(places[output], places[owner]) && isAsLong(plan.values[output]!, plan.values[owner]!),
     largestSlab,
   });
   const locations = plan.values.map((_, value) => locationOf(plan, places, ranges, value));
@@ -66,6 +67,10 @@ export function locate(plan: Plan, { protectsDonors, largestSlab }: LocationOpti
 
 const bytesOf = ({ values, outputs }: Plan, donations: readonly Donation[]): number =>
   donations.reduce((bytes, { output }) => bytes + gpuBytesOf(values[outputs[output]!]!), 0);
+
+/** Values without elements lie anywhere, also on others. */
+const isAsLong = (output: TensorSpec, owner: TensorSpec): boolean =>
+  gpuBytesOf(output) === gpuBytesOf(owner) && gpuBytesOf(output) > 0;
 
 /** Whether the core gave two owners one range of the arena, which it does only to write one over the other. */
 const liesOn = (output: Place | undefined, input: Place | undefined): boolean =>

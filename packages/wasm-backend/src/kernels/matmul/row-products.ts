@@ -12,8 +12,7 @@ import type { FunctionBuilder, Local } from '../../emit/index.js';
 import { type HalfName, WIDENING } from '../half.js';
 import { F32_BYTES } from '../host.js';
 import type { KernelContext, KernelHost } from '../host.js';
-import { forEachVector, single } from '../vector-loop.js';
-import { Accumulators } from '../vector-loop.js';
+import { Accumulators, forEachVector, single } from '../vector-loop.js';
 
 /** How B is stored. */
 export type StoredMatrix = 'f32' | HalfName;
@@ -102,7 +101,8 @@ function writeBlock(f: FunctionBuilder, p: Parameters, { arithmetic }: KernelCon
   forEachVector(f, loop, (lanes) => {
     const left = ofA.map((cursor) => f.let('left', lanes.own(lanes.load(cursor))));
     ofB.forEach((cursor, j) => {
-      const stored = f.let('stored', isHalf ? lanes.loadHalf(cursor) : lanes.load(cursor));
+      // Both sides: 0 times an infinity that is not a lane's own would be NaN.
+      const stored = f.let('stored', lanes.own(isHalf ? lanes.loadHalf(cursor) : lanes.load(cursor)));
       const right = isHalf ? f.let('right', WIDENING[storage](f, stored)) : stored;
       left.forEach((value, i) => {
         const sum = sums[i]![j]!.of(lanes.copy);
