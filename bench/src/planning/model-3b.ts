@@ -42,6 +42,11 @@ const context: ModelContext = {
   config,
   weights: Object.fromEntries([...shapes].map(([name, shape]) => [name, float(...shape)])),
 };
+/** What the language model reads, the head's table included. */
+export const languageWeights: readonly Tensor[] = Object.entries(context.weights)
+  .filter(([name]) => name.startsWith('model.language_model.'))
+  .map(([, weight]) => weight);
+
 const { hiddenSize, headDim, numHiddenLayers, numKeyValueHeads } = textConfig;
 
 /** Rotary tables [1, length, headDim / 2]. */

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type Plan, type Tensor, buildPlan, flatten, full } from '@mindseye/tensor-core';
+import { type Plan, buildPlan, flatten, full } from '@mindseye/tensor-core';
 import { type EngineName, engines, openEngine } from '../engines.ts';
 import { planDecoding } from '../planning/decode-plan.ts';
 import { activationMinimum } from '../planning/minimum.ts';
@@ -10,6 +10,7 @@ import {
   TRAINED_TOKENS,
   decodeArguments,
   decodeStep,
+  languageWeights,
   lora,
   textConfig,
   trainingArguments,
@@ -50,29 +51,8 @@ function planTraining(engine: EngineName, gradientCheckpointing: boolean): Plan 
   const [state, batch] = trainingArguments();
   const outputs = flatten(trainingStep(gradientCheckpointing)(state, batch));
   const donated = new Set(flatten(state));
-  const given: readonly Tensor[] = [...donated, ...flatten(batch)];
-  return buildPlan({
-    outputs,
-    inputs: [...given, ...weightsOf(outputs, new Set(given))],
-    donated,
-    device: engines[engine](),
-  });
-}
-
-/** The leaves of a graph that are not `given`: the model's weights. */
-function weightsOf(outputs: readonly Tensor[], given: ReadonlySet<Tensor>): Tensor[] {
-  const leaves = new Set<Tensor>();
-  const seen = new Set<object>();
-  const waiting = [...outputs];
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
-    if (!next.producer) {
-      if (!given.has(next)) leaves.add(next);
-    } else if (!seen.has(next.producer)) {
-      seen.add(next.producer);
-      waiting.push(...next.producer.inputs);
-    }
-  }
-  return [...leaves];
+  const inputs = [...donated, ...flatten(batch), ...languageWeights];
+  return buildPlan({ outputs, inputs, donated, device: engines[engine]() });
 }
 
 function describeTraining({ arena, inputBytes, outputBytes, peakBytes, steps }: Plan, minimumBytes: number) {

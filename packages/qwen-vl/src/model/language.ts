@@ -64,8 +64,8 @@ export interface LanguageOutputs {
 
 export interface LayerOutputs {
   readonly x: Tensor;
-  readonly key: Tensor;
-  readonly value: Tensor;
+  /** The layer's cache with the new tokens in it, where there is one. */
+  readonly cached?: { readonly key: Tensor; readonly value: Tensor };
   readonly attention?: Tensor;
 }
 
@@ -81,7 +81,12 @@ export function languageForward(context: ModelContext, inputs: LanguageInputs): 
   return {
     hidden: rmsNorm(x, weight(context, 'model.language_model.norm.weight'), rmsNormEps),
     layers: outputs.map((output) => output.x),
-    ...(inputs.cache && { cache: { keys: outputs.map(({ key }) => key), values: outputs.map(({ value }) => value) } }),
+    ...(inputs.cache && {
+      cache: {
+        keys: outputs.map(({ cached }) => cached!.key),
+        values: outputs.map(({ cached }) => cached!.value),
+      },
+    }),
     ...(inputs.outputAttentions && { attentions: outputs.map((output) => output.attention!) }),
   };
 }
@@ -90,11 +95,7 @@ export function languageForward(context: ModelContext, inputs: LanguageInputs): 
 function layerRunner(context: ModelContext, inputs: LanguageInputs): (x: Tensor, index: number) => LayerOutputs {
   if (!context.gradientCheckpointing || inputs.cache || inputs.outputAttentions)
     return (x, index) => decoderLayer(context, x, inputs, index);
-  return (x, index) => {
-    let outer: LayerOutputs | undefined;
-    const result = checkpoint((inside) => (outer = decoderLayer(context, inside, inputs, index)).x)(x);
-    return { ...outer!, x: result };
-  };
+  return (x, index) => ({ x: checkpoint((inside) => decoderLayer(context, inside, inputs, index).x)(x) });
 }
 
 /** Layer `index` on hidden states x [B, S, hidden]; of the inputs it reads tables, mask and cache. */
@@ -131,8 +132,7 @@ export function decoderLayer(
   );
   return {
     x: add(h, applyLinear(context, `${name}.mlp.down_proj`, gated)),
-    key,
-    value,
+    ...(cache && { cached: { key, value } }),
     ...(inputs.outputAttentions && { attention: attentionWeights(q, key, { mask }) }),
   };
 }

@@ -31,7 +31,8 @@ export function buildExpression(program: Program, leaves: ProgramLeaves, group: 
   const { values, steps } = program;
   const members = new Set(group.members);
   const resultOf = (member: number): number => steps[member]!.outputs[0]!;
-  const isWritten = (member: number): boolean => leaves.readers[resultOf(member)]!.some((reader) => !members.has(reader));
+  const isWritten = (member: number): boolean =>
+    leaves.readers[resultOf(member)]!.some((reader) => !members.has(reader));
   const draft: Draft = { program, leaves, inputs: [], constants: [], constantOf: new Map() };
   if (group.reduction === undefined) {
     const shape = largestShape(group.members.map((member) => values[resultOf(member)]!.shape));
@@ -44,7 +45,13 @@ export function buildExpression(program: Program, leaves: ProgramLeaves, group: 
   const { axes, keepDimensions } = attributes as ReduceAttributes;
   const { shape } = values[folded[0]!]!;
   const above = ancestorsOf(group.reduction, members, leaves);
-  const map = buildSection(draft, group.members.filter((member) => above.has(member)), shape, new Map(), isWritten);
+  const map = buildSection(
+    draft,
+    group.members.filter((member) => above.has(member)),
+    shape,
+    new Map(),
+    isWritten,
+  );
   if (!map) return undefined;
   const of = nodeOf(draft, map, leaves.leaves[group.reduction]![0]!);
   const reducedValue = resultOf(group.reduction);

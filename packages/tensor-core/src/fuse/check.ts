@@ -35,11 +35,7 @@ export function checkExpression(expression: FusedExpression, operands: readonly 
   if (reduction) reductionOp(reduction.kind).infer([{ shape, dtype: map[reduction.of]!.dtype }], reduction);
 }
 
-function checkSection(
-  expression: FusedExpression,
-  section: ExpressionSection,
-  operands: readonly TensorSpec[],
-): void {
+function checkSection(expression: FusedExpression, section: ExpressionSection, operands: readonly TensorSpec[]): void {
   const { name, nodes, results } = section;
   const seen = new Set<number>();
   nodes.forEach((node, i) => {
@@ -51,11 +47,14 @@ function checkSection(
     if (seen.has(node.operand)) refuse(`reads operand ${node.operand} a second time: use the node that reads it`);
     seen.add(node.operand);
   });
-  if (new Set(results).size < results.length) throw new ShapeError(`fusedExpression writes a node of the ${name} twice`);
+  if (new Set(results).size < results.length)
+    throw new ShapeError(`fusedExpression writes a node of the ${name} twice`);
   for (const result of results) {
     const kind = nodes[result]?.kind;
     if (kind !== 'apply' && kind !== 'reduced')
-      throw new ShapeError(`fusedExpression: result ${result} of the ${name} is ${kind ?? 'no node'}, not computed there`);
+      throw new ShapeError(
+        `fusedExpression: result ${result} of the ${name} is ${kind ?? 'no node'}, not computed there`,
+      );
   }
 }
 
@@ -73,7 +72,9 @@ const checks: { readonly [Kind in ExpressionNode['kind']]: (check: NodeCheck<Kin
     const spec = operands[operand] ?? refuse(`reads operand ${operand} of ${operands.length}`);
     if (spec.dtype !== dtype) refuse(`reads operand ${operand} as ${dtype}, it is ${spec.dtype}`);
     if (!stretches(spec.shape, shape))
-      refuse(`reads operand ${operand} of shape ${formatShape(spec.shape)}, which does not stretch to ${formatShape(shape)}`);
+      refuse(
+        `reads operand ${operand} of shape ${formatShape(spec.shape)}, which does not stretch to ${formatShape(shape)}`,
+      );
   },
   constant({ node: { constant, dtype }, expression: { constants }, refuse }) {
     const value = constants[constant] ?? refuse(`is constant ${constant} of ${constants.length}`);
@@ -88,9 +89,11 @@ const checks: { readonly [Kind in ExpressionNode['kind']]: (check: NodeCheck<Kin
   apply({ node, place, section: { nodes }, refuse }) {
     const { op: name, attributes, inputs, dtype } = node;
     const op = scalarOps().get(name) ?? refuse(`applies ${name}, which is no op on single elements`);
-    if (inputs.some((input) => !(input >= 0 && input < place))) refuse(`reads nodes ${inputs.join()}: only earlier ones exist`);
+    if (inputs.some((input) => !(input >= 0 && input < place)))
+      refuse(`reads nodes ${inputs.join()}: only earlier ones exist`);
     const dtypes = inputs.map((input) => nodes[input]!.dtype);
-    if (name !== 'cast' && [...dtypes, dtype].some(isNarrow)) refuse(`computes ${name} in f16 or bf16: cast to f32 first`);
+    if (name !== 'cast' && [...dtypes, dtype].some(isNarrow))
+      refuse(`computes ${name} in f16 or bf16: cast to f32 first`);
     const [result] = op.infer(
       dtypes.map((type) => ({ shape: [], dtype: type })),
       attributes,

@@ -80,7 +80,8 @@ function nearestProducer(
     for (const { value, constant } of leaves[member]!) {
       const writer = constant === undefined ? writers[value] : undefined;
       const producer = writer === undefined ? undefined : groupOf[writer];
-      if (producer && producer !== group && !tried.has(producer) && producer.last > (nearest?.last ?? -1)) nearest = producer;
+      if (producer && producer !== group && !tried.has(producer) && producer.last > (nearest?.last ?? -1))
+        nearest = producer;
     }
   return nearest;
 }
@@ -137,7 +138,9 @@ function rangeOf(fusion: Fusion, producer: PlacedGroup, merged: PlacedGroup): Me
       constant === undefined && !own.has(leaves.writers[value] ?? -1) ? [value] : [],
     ),
   );
-  const stored = producer.members.map((member) => resultOf(fusion, member)).filter((value) => isReadOutside(value, own));
+  const stored = producer.members
+    .map((member) => resultOf(fusion, member))
+    .filter((value) => isReadOutside(value, own));
   return {
     from: producer.last,
     to: merged.last,

@@ -81,6 +81,7 @@ export function leavesOf(program: Program): ProgramLeaves {
 
 function kindOf({ op, inputs, outputs }: PlanStep, { values }: Program): StepKind {
   const dtypes = [...inputs, ...outputs].map((value) => values[value]!.dtype);
-  if (scalarOps().get(op.name) === op) return op.name === 'cast' || dtypes.every(isArithmetic) ? 'elementwise' : 'other';
+  if (scalarOps().get(op.name) === op)
+    return op.name === 'cast' || dtypes.every(isArithmetic) ? 'elementwise' : 'other';
   return reductionKindOf(op) ? 'reduction' : 'other';
 }

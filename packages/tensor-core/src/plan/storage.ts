@@ -98,7 +98,9 @@ function resolve(storage: readonly Storage[], value: number): Storage {
 
 /** Whether a step only says where bytes are, and moves none: all its outputs are views, or all its pieces lie in its output. */
 export function isMoveless({ inputs, outputs, op }: PlanStep, storage: readonly Storage[]): boolean {
-  if (outputs.every((value) => storage[value]!.owner !== value) && op.view) return true;
+  const isView = (value: number): boolean =>
+    storage[value]!.owner !== value && storage[value]!.owner === storage[inputs[0]!]?.owner;
+  if (op.view && outputs.every(isView)) return true;
   return op.name === 'concat' && inputs.every((piece) => storage[piece]!.owner === storage[outputs[0]!]!.owner);
 }
 

@@ -6,15 +6,14 @@
  * nucleus. Elements equal to t are all at or above it. -Infinity where even all elements fall short, Infinity where the mass
  * is not positive. Weights are not negative; an x of NaN counts nowhere. No gradient.
  *
- * The sum falls as t grows, so t is found by bisection over the f32 numbers in order, one bit of their position at a time: 32
- * sums, exact whatever the values. The loops sort instead.
+ * The sum falls as t grows, so t is found by bisection over the f32 numbers of one sign in order, which is the order of their
+ * words: one sum for the sign and one for each of 31 bits, exact whatever the values. The loops sort instead.
  */
 import { type Op, applyOne, full } from '../op.js';
 import { add } from '../ops/add.js';
 import { bitcast } from '../ops/bitcast.js';
 import { greaterEqual, lessEqual } from '../ops/compare.js';
 import type { NoAttributes } from '../ops/elementwise.js';
-import { logicalAnd } from '../ops/logical.js';
 import { misfit } from '../ops/operands.js';
 import { reshape } from '../ops/reshape.js';
 import { select } from '../ops/select.js';
@@ -23,19 +22,8 @@ import { sum } from '../ops/sum.js';
 import { sameShape, sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 
-/** A number of dtype u32 on the graph. */
-const word = (value: number): Tensor => full([], value, 'u32');
-
-const signBit = 0x80000000;
-/** Position of -Infinity in the order of all words, and how many f32 numbers lie between it and Infinity. */
-const firstPosition = 0x007fffff;
-const span = 0xff000001;
-
-/** The f32 number at a position of the order: positive ones follow their words, negative ones run against them. */
-function numberAt(position: Tensor): Tensor {
-  const isPositive = greaterEqual(position, word(signBit));
-  return bitcast(select(isPositive, sub(position, word(signBit)), sub(word(0xffffffff), position)), 'f32');
-}
+/** The word of -Infinity. Going down from it, numbers rise to -0; past that, as past Infinity, words are NaN. */
+const lowestWord = 0xff800000;
 
 export const massThresholdOp: Op<NoAttributes> = {
   name: 'massThreshold',
@@ -52,15 +40,18 @@ export const massThresholdOp: Op<NoAttributes> = {
   decompose([x, weights, mass]) {
     const rows = x!.shape[0]!;
     const wanted = reshape(mass!, [rows, 1]);
+    /** Whether enough lies at or above a threshold. Nothing does for NaN. */
+    const suffices = (threshold: Tensor): Tensor =>
+      greaterEqual(sum(select(greaterEqual(x!, threshold), weights!, 0), 1, true), wanted);
+    const isPositive = suffices(full([rows, 1], 0));
+    const numberAt = (position: Tensor): Tensor =>
+      bitcast(select(isPositive, position, sub(lowestWord, position)), 'f32');
     let found = full([rows, 1], 0, 'u32');
-    for (let bit = 31; bit >= 0; bit--) {
-      const candidate = add(found, word(2 ** bit));
-      const threshold = numberAt(add(candidate, word(firstPosition)));
-      const above = sum(select(greaterEqual(x!, threshold), weights!, 0), 1, true);
-      const holds = logicalAnd(lessEqual(candidate, word(span)), greaterEqual(above, wanted));
-      found = select(holds, candidate, found);
+    for (let bit = 30; bit >= 0; bit--) {
+      const candidate = add(found, 2 ** bit);
+      found = select(suffices(numberAt(candidate)), candidate, found);
     }
-    return [reshape(numberAt(add(found, word(firstPosition))), [rows])];
+    return [reshape(select(lessEqual(wanted, 0), Infinity, numberAt(found)), [rows])];
   },
   reference({ inputs: [x, weights, mass], outputs: [y] }) {
     const classes = x!.shape[1]!;

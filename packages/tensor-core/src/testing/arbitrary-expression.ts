@@ -17,7 +17,14 @@ import {
 import type { HostTensor } from '../op.js';
 import { reducedShape } from '../shape.js';
 import { type ValueRange, arbitrarySeed, arbitraryShape, seededValue } from './arbitrary-values.js';
-import { type ExpressionValues, type SectionBuilder, addCast, addConstant, addCopy, expressionRules } from './expression-rules.js';
+import {
+  type ExpressionValues,
+  type SectionBuilder,
+  addCast,
+  addConstant,
+  addCopy,
+  expressionRules,
+} from './expression-rules.js';
 import { type OpInvocation, invocation } from './op-cases/case.js';
 
 export interface ExpressionOptions {
@@ -55,7 +62,9 @@ interface Recipe {
   readonly epilogue: readonly RecipeStep[];
   /** How many further nodes are written beside the newest. */
   readonly moreResults: number;
-  readonly reduction: Pick<ExpressionReduction, 'kind' | 'keepDimensions'> & { readonly axes: readonly boolean[] } | null;
+  readonly reduction:
+    | (Pick<ExpressionReduction, 'kind' | 'keepDimensions'> & { readonly axes: readonly boolean[] })
+    | null;
 }
 
 const dtypes: readonly DType[] = ['f32', 'f32', 'f32', 'f32', 'i32', 'u32', 'bool', 'f16', 'bf16'];
@@ -233,11 +242,12 @@ function pruned({ shape, constants, map, epilogue, fold }: Draft, operands: read
   const usedOperands: number[] = [];
   const numberIn = (list: number[], entry: number): number =>
     list.includes(entry) ? list.indexOf(entry) : list.push(entry) - 1;
-  const rewrite: Partial<Record<ExpressionNode['kind'], (node: never, places: ReadonlyMap<number, number>) => object>> = {
-    operand: ({ operand }: NodeOf<'operand'>) => ({ operand: numberIn(usedOperands, operand) }),
-    constant: ({ constant }: NodeOf<'constant'>) => ({ constant: numberIn(usedConstants, constant) }),
-    apply: ({ inputs }: NodeOf<'apply'>, places) => ({ inputs: inputs.map((input) => places.get(input)!) }),
-  };
+  const rewrite: Partial<Record<ExpressionNode['kind'], (node: never, places: ReadonlyMap<number, number>) => object>> =
+    {
+      operand: ({ operand }: NodeOf<'operand'>) => ({ operand: numberIn(usedOperands, operand) }),
+      constant: ({ constant }: NodeOf<'constant'>) => ({ constant: numberIn(usedConstants, constant) }),
+      apply: ({ inputs }: NodeOf<'apply'>, places) => ({ inputs: inputs.map((input) => places.get(input)!) }),
+    };
   const compact = (nodes: readonly ExpressionNode[], roots: readonly number[]) => {
     const order = [...neededNodes(nodes, roots)].sort((a, b) => a - b);
     const places = new Map(order.map((node, place) => [node, place]));

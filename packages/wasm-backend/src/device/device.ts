@@ -9,7 +9,7 @@ import { createExpressions } from '../expressions/expressions.js';
 import { type Kernels, type Tier, createKernels } from '../kernels/index.js';
 import { DeviceMemory, WasmBuffer } from './device-memory.js';
 import { lowerPlan } from './executable.js';
-import { hasKernel } from './step.js';
+import { isStep } from './step.js';
 
 export interface WasmDeviceOptions {
   /** Forces an instruction tier; the best of this engine when left out. */
@@ -37,11 +37,10 @@ export function createWasmDevice({ poison = false, ...options }: WasmDeviceOptio
     name: `wasm ${kernels.tier}`,
     tier: kernels.tier,
     canOverwrite: () => true,
-    // A fused op without a kernel is better planned as the ops it is made of, most of which have one.
     supports: (op, inputs, attributes) =>
-      op.decompose === undefined
-        ? op.reference !== undefined
-        : hasKernel({ op, inputs, outputs: op.infer(inputs, attributes), attributes }),
+      op.decompose
+        ? isStep({ op, inputs, outputs: op.infer(inputs, attributes), attributes })
+        : op.reference !== undefined,
     upload(data, spec) {
       const buffer = memory.allocate(sizeOf(spec.shape) * byteSizeOf(spec.dtype));
       view(spec, buffer).set(data);

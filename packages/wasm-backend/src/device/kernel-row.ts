@@ -1,5 +1,5 @@
 /** The form of one row of the kernel table: which operands it takes, what scratch it needs and how it runs. */
-import { type TensorSpec, sizeOf } from '@mindseye/tensor-core';
+import { type TensorSpec, byteSizeOf, sizeOf } from '@mindseye/tensor-core';
 import type { Kernels } from '../kernels/index.js';
 
 export interface KernelOperand extends TensorSpec {
@@ -60,6 +60,6 @@ export const columnsOf = (spec: TensorSpec): number => spec.shape.at(-1) ?? 1;
 export const rowsOf = (spec: TensorSpec): number => sizeOf(spec.shape.slice(0, -1));
 
 /** Sets the bytes of a value to 0. */
-export function clear(memory: WebAssembly.Memory, { pointer, shape }: KernelOperand): void {
-  new Float32Array(memory.buffer, pointer, sizeOf(shape)).fill(0);
+export function clear({ buffer }: WebAssembly.Memory, { pointer, shape, dtype }: KernelOperand): void {
+  new Uint8Array(buffer, pointer, sizeOf(shape) * byteSizeOf(dtype)).fill(0);
 }

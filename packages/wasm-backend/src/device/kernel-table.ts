@@ -3,6 +3,7 @@ import type { Op, TensorSpec } from '@mindseye/tensor-core';
 import type { KernelRequest, KernelRow, KernelRows } from './kernel-row.js';
 import { attentionRows } from './rows/attention.js';
 import { elementwiseRows } from './rows/elementwise.js';
+import { indexedRows } from './rows/indexed.js';
 import { movementRows } from './rows/movement.js';
 import { optimizerRows } from './rows/optimizer.js';
 import { productRows } from './rows/products.js';
@@ -34,8 +35,12 @@ const kernelTable: KernelRows = {
   ),
   ...optimizerRows,
   ...movementRows,
+  ...indexedRows,
   ...randomRows,
 };
+
+/** Ops whose own loops go over their operands once, where the ops they decompose into would go many times. */
+export const loopOps: ReadonlySet<string> = new Set(['cumulativeSum', 'multiHot']);
 
 /** Names of the ops with a kernel, for the supported-op table. */
 export const kernelNames: readonly string[] = Object.keys(kernelTable);

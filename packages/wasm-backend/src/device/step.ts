@@ -15,7 +15,7 @@ import type { Expressions } from '../expressions/expressions.js';
 import { expressionOf } from '../expressions/single-op.js';
 import type { Kernels } from '../kernels/index.js';
 import type { KernelOperand, KernelRow } from './kernel-row.js';
-import { type Application, kernelFor } from './kernel-table.js';
+import { type Application, kernelFor, loopOps } from './kernel-table.js';
 
 /** What a run gives its steps. */
 export interface StepContext {
@@ -40,9 +40,9 @@ function generatedFor(application: Application): FusedExpression | undefined {
   return expression && canEmit(expression) ? expression : undefined;
 }
 
-/** True for applications with a kernel, handwritten or generated. */
-export const hasKernel = (application: Application): boolean =>
-  kernelFor(application) !== undefined || generatedFor(application) !== undefined;
+/** False for fused ops that are better planned as the ops they are made of, most of which have a kernel. */
+export const isStep = (application: Application): boolean =>
+  kernelFor(application) !== undefined || generatedFor(application) !== undefined || loopOps.has(application.op.name);
 
 export function prepareStep(
   { op, inputs, outputs, attributes }: PlanStep,

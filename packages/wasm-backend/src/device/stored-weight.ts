@@ -1,8 +1,7 @@
 /**
  * Weight matrices [rows, columns] in any storage, read in chunks of rows as f32.
  *
- * A chunk is widened into scratch, small enough to stay in a core's cache until it is used; f32 weights are read where they
- * lie. Scales that are not f32 are widened behind the chunk.
+ * A chunk is widened into scratch, small enough to stay in a cache until it is used; f32 weights are read where they lie.
  */
 import type { TensorSpec } from '@mindseye/tensor-core';
 import type { CodeBits, HalfName, Kernels } from '../kernels/index.js';
@@ -19,35 +18,43 @@ export interface QuantizedFormat {
 export interface WeightLayout {
   readonly rows: number;
   readonly columns: number;
-  /** Rows that are read at a time. */
+  /** Rows that are read at a time; all of them where nothing has to be widened. */
   readonly chunkRows: number;
-  /** Bytes of scratch for one chunk. */
-  readonly scratchBytes: number;
+  /** Bytes of one chunk as f32; 0 where nothing has to be widened. */
+  readonly chunkBytes: number;
+  /** Bytes for the scales of a chunk as f32. */
+  readonly scaleBytes: number;
 }
 
-const chunkBytes = 2 ** 18;
-/** A product with fewer rows of the weight than this would be all overhead. */
-const fewestRows = 32;
+/** Few rows meet a chunk once, in a cache close by; many rows meet it often, and each chunk costs a pass over them. */
+type Meeting = 'few' | 'many';
+const chunkBytesFor: Readonly<Record<Meeting, number>> = { few: 2 ** 18, many: 2 ** 21 };
+const fewestRows = 8;
 
 const isHalf = (dtype: TensorSpec['dtype']): dtype is HalfName => dtype === 'f16' || dtype === 'bf16';
 
 /** How a weight is read. @param operands one dense matrix (`format` null), or codes, scales and offsets. */
-export function weightLayout(operands: readonly TensorSpec[], format: QuantizedFormat | null): WeightLayout {
-  const [first, scales] = operands;
-  const rows = first!.shape[0]!;
-  const columns = format ? format.columns : first!.shape[1]!;
-  const chunkRows = Math.max(1, Math.min(rows, Math.max(fewestRows, Math.floor(chunkBytes / (4 * Math.max(columns, 1))))));
-  const scaleCount = format && isHalf(scales!.dtype) ? chunkRows * scales!.shape[1]! * (operands.length - 1) : 0;
-  const isInPlace = !format && first!.dtype === 'f32';
-  return { rows, columns, chunkRows, scratchBytes: isInPlace ? 0 : 4 * (chunkRows * columns + scaleCount) };
+export function weightLayout(
+  operands: readonly TensorSpec[],
+  format: QuantizedFormat | null,
+  meets: Meeting,
+): WeightLayout {
+  const [first, scales] = operands as readonly [TensorSpec, TensorSpec];
+  const rows = first.shape[0]!;
+  const columns = format ? format.columns : first.shape[1]!;
+  if (!format && !isHalf(first.dtype)) return { rows, columns, chunkRows: rows, chunkBytes: 0, scaleBytes: 0 };
+  const fitting = Math.floor(chunkBytesFor[meets] / (4 * Math.max(columns, 1)));
+  const chunkRows = Math.min(rows, Math.max(fewestRows, fitting));
+  const scaleCount = format && isHalf(scales.dtype) ? chunkRows * scales.shape[1]! * (operands.length - 1) : 0;
+  return { rows, columns, chunkRows, chunkBytes: 4 * chunkRows * columns, scaleBytes: 4 * scaleCount };
 }
 
 /**
  * The address of rows `from` … `from` + `count` − 1 as dense f32.
  *
- * @param count at most `chunkRows` of the layout. @param scratch `scratchBytes` of the layout.
+ * @param count at most `chunkRows` of the layout. @param into room for a chunk. @param scalesInto room for its scales.
  */
-export type RowSource = (from: number, count: number, scratch: number) => number;
+export type RowSource = (from: number, count: number, into: number, scalesInto: number) => number;
 
 export function rowSource(
   kernels: Kernels,
@@ -60,9 +67,9 @@ export function rowSource(
 function denseSource(kernels: Kernels, { dtype, shape, pointer }: KernelOperand): RowSource {
   const columns = shape[1]!;
   if (!isHalf(dtype)) return (from) => pointer + 4 * from * columns;
-  return (from, count, scratch) => {
-    kernels.widen(dtype, scratch, pointer + 2 * from * columns, count * columns);
-    return scratch;
+  return (from, count, into) => {
+    kernels.widen(dtype, into, pointer + 2 * from * columns, count * columns);
+    return into;
   };
 }
 
@@ -72,15 +79,15 @@ function quantizedSource(
   { bits, groupSize, columns, symmetric }: QuantizedFormat,
 ): RowSource {
   const [words, groups] = [codes!.shape[1]!, factors[0]!.shape[1]!];
-  return (from, count, scratch) => {
+  return (from, count, into, scalesInto) => {
     const [scales, offsets] = factors.map(({ dtype, pointer }, i) => {
       if (!isHalf(dtype)) return pointer + 4 * from * groups;
-      const at = scratch + 4 * count * (columns + i * groups);
+      const at = scalesInto + 4 * i * count * groups;
       kernels.widen(dtype, at, pointer + 2 * from * groups, count * groups);
       return at;
     });
     kernels.dequantize({
-      out: scratch,
+      out: into,
       codes: codes!.pointer + 4 * from * words,
       scales: scales!,
       ...(offsets !== undefined && { offsets }),
@@ -90,6 +97,6 @@ function quantizedSource(
       groupSize,
       zero: symmetric ? 2 ** (bits - 1) : 0,
     });
-    return scratch;
+    return into;
   };
 }

@@ -15,6 +15,7 @@ import {
 } from '@mindseye/tensor-core';
 import type { WgslScalar } from '../element.js';
 import { wgslTypeOf } from '../element.js';
+import { loadElement } from '../wgsl/map.js';
 
 /** Cells of the largest role table that becomes a constant of the shader, one bit per cell. */
 const mostCells = 4096;
@@ -109,7 +110,7 @@ export function maskPredicateCode(expression: MaskExpression | null, operands: r
       }
       case 'pairs': {
         const row = `(${entryOf(program.operand)} * queries + query)`;
-        return `mask${program.operand}[${row} * keys + key] == 1u`;
+        return `${loadElement(`mask${program.operand}`, 'bool', `(${row} * keys + key)`)} == 1u`;
       }
       case 'not':
         return `!(${code(program.part)})`;

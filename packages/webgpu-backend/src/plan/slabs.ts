@@ -1,14 +1,15 @@
 /**
- * Where intermediate values live: a slab (one GPUBuffer) and an offset for each.
+ * Where intermediate values live: a slab (one GPUBuffer) and an offset for each owner of bytes.
  *
- * WebGPU refuses a dispatch that binds one buffer both read-only and read-write, even on ranges that do not touch. So values
- * are coloured: an output never goes into a slab that its step reads. Within the allowed slabs it takes the first gap that is
- * free over its whole life, in the slab that grows least. Most plans need three slabs; nothing limits their number.
+ * WebGPU refuses a dispatch that binds one buffer both read-only and read-write, even on ranges that do not touch. So owners
+ * are coloured: no two share a slab of which a step reads one and writes the other. (An owner may be written by several
+ * steps, each a piece of it.) Within the allowed slabs an owner takes the first gap that is free over its whole life, in the
+ * slab that grows least. Most plans need three slabs; nothing limits their number.
  *
- * Where the plan lets a step write over a dying operand, the output takes over the operand's range, unless the step reads
- * something else in that slab.
+ * Where the plan lets a step write over a dying operand, the output takes over the operand's range, unless that would break
+ * the rule for something else.
  */
-import type { Plan, TensorSpec } from '@mindseye/tensor-core';
+import type { Plan } from '@mindseye/tensor-core';
 import { gpuBytesOf } from '../element.js';
 
 /** minStorageBufferOffsetAlignment of every device: views and slab ranges start at multiples of it. */
@@ -49,14 +50,20 @@ const align = (bytes: number): number =>
 export function layOutSlabs({ plan, isIntermediate, mayOverwrite, largestSlab }: SlabRequest): SlabLayout {
   const { values, steps, storage, lastUses } = plan;
   const ranges: (SlabRange | undefined)[] = values.map(() => undefined);
+  const apart = ownersApart(plan, isIntermediate);
   const live: LiveRange[][] = [];
   const slabBytes: number[] = [];
 
-  const place = (owner: number, spec: TensorSpec, read: ReadonlySet<number>): SlabRange => {
-    const size = align(gpuBytesOf(spec));
+  /** Slabs of owners that must lie apart from this one; `except` is going to be overwritten by it. */
+  const forbiddenFor = (owner: number, except?: number): Set<number> =>
+    new Set([...(apart.get(owner) ?? [])].flatMap((other) => (other === except ? [] : (ranges[other]?.slab ?? []))));
+
+  const place = (owner: number): SlabRange => {
+    const size = align(gpuBytesOf(values[owner]!));
+    const forbidden = forbiddenFor(owner);
     let best = { slab: live.length, start: 0, growth: Infinity };
     for (let slab = 0; slab < live.length; slab++) {
-      if (read.has(slab)) continue;
+      if (forbidden.has(slab)) continue;
       const start = firstFit(live[slab]!, size);
       const growth = Math.max(0, start + size - slabBytes[slab]!);
       if (start + size <= largestSlab && growth < best.growth) best = { slab, start, growth };
@@ -68,37 +75,51 @@ export function layOutSlabs({ plan, isIntermediate, mayOverwrite, largestSlab }:
   };
 
   steps.forEach(({ inputs, outputs }, i) => {
-    const readOwners = [...new Set(inputs.map((value) => storage[value]!.owner))];
-    /** Owners whose bytes are read, by slab; those that an output lies on are bound for writing only. */
-    const readIn = (slab: number): number[] => readOwners.filter((owner) => ranges[owner]?.slab === slab);
-    const overwritten = new Set<number>();
+    const read = new Set(inputs.map((value) => storage[value]!.owner));
+    const free = new Set(lastUses[i]!.filter((owner) => read.has(owner) && ranges[owner] !== undefined));
     const waiting: number[] = [];
     for (const output of outputs) {
-      if (storage[output]!.owner !== output || !isIntermediate(output)) continue;
-      const under = readOwners.find(
-        (owner) =>
-          ranges[owner] !== undefined &&
-          !overwritten.has(owner) &&
-          mayOverwrite(output, owner) &&
-          readIn(ranges[owner].slab).length === 1,
+      const { owner } = storage[output]!;
+      if (ranges[owner] || !isIntermediate(owner)) continue;
+      const under = [...free].find(
+        (other) => mayOverwrite(owner, other) && !forbiddenFor(owner, other).has(ranges[other]!.slab),
       );
       if (under === undefined) {
-        waiting.push(output);
+        waiting.push(owner);
         continue;
       }
-      overwritten.add(under);
-      ranges[output] = ranges[under]!;
-      live[ranges[output].slab]!.find(({ owner }) => owner === under)!.owner = output;
+      free.delete(under);
+      ranges[owner] = ranges[under]!;
+      live[ranges[owner].slab]!.find((range) => range.owner === under)!.owner = owner;
     }
-    const read = new Set(
-      readOwners.flatMap((owner) => (overwritten.has(owner) ? [] : (ranges[owner]?.slab ?? []))),
-    );
-    for (const output of waiting) ranges[output] = place(output, values[output]!, read);
+    for (const owner of new Set(waiting)) ranges[owner] = place(owner);
     const dead = new Set(lastUses[i]);
     for (const slab of live)
       for (let at = slab.length - 1; at >= 0; at--) if (dead.has(slab[at]!.owner)) slab.splice(at, 1);
   });
   return largestFirst(ranges, slabBytes);
+}
+
+/** For each owner those that a step reads while it writes the owner, or writes while it reads it. */
+function ownersApart(
+  { steps, storage }: SlabRequest['plan'],
+  isIntermediate: SlabRequest['isIntermediate'],
+): ReadonlyMap<number, ReadonlySet<number>> {
+  const apart = new Map<number, Set<number>>();
+  const add = (owner: number, other: number): unknown =>
+    (apart.get(owner) ?? apart.set(owner, new Set()).get(owner)!).add(other);
+  const ownersOf = (list: readonly number[]): Set<number> =>
+    new Set(list.map((value) => storage[value]!.owner).filter(isIntermediate));
+  for (const { inputs, outputs } of steps) {
+    const read = ownersOf(inputs);
+    for (const written of ownersOf(outputs)) {
+      for (const other of read) {
+        add(written, other);
+        add(other, written);
+      }
+    }
+  }
+  return apart;
 }
 
 /** Slabs in order of size: plans share slabs by number, so that their large ones lie on each other. */

@@ -8,7 +8,7 @@ import type { DType } from '@mindseye/tensor-core';
 import { elementsPerWord, wgslTypeOf } from '../element.js';
 import { type BindingSource, type Dispatch, type DispatchDefinition, dispatch, loneInvocations } from './dispatch.js';
 
-/** The element `index` (an identifier) of an array of words: a number, the code of an f16 or bf16, 0 or 1 for bool. */
+/** The element `index` (a name, or in brackets) of an array of words: a number, the code of an f16 or bf16, 0 or 1 for bool. */
 export function loadElement(array: string, dtype: DType, index: string): string {
   const perWord = elementsPerWord(dtype);
   if (perWord === 1) return `${array}[${index}]`;

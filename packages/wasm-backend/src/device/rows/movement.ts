@@ -1,16 +1,22 @@
 /**
- * Ops that move elements without changing them, on 32-bit words: copies, permutations, slices, pads, broadcasts, choices.
+ * Ops that move elements without changing them: copies, permutations, slices, pads.
  *
  * A moved value is walked in rows: the trailing axes that stay contiguous on both sides are one run, copied at once when
- * it is long, and the axes before it are plain nested counters.
+ * it is long, and the axes before it are plain nested counters. Elements are 1, 2 or 4 bytes; what they mean is no matter.
  */
-import { type TensorSpec, broadcastStrides, byteSizeOf, sameShape, sizeOf, stridesOf } from '@mindseye/tensor-core';
-import { type KernelCall, type KernelOperand, type KernelRow, type KernelRows, clear } from '../kernel-row.js';
+import { byteSizeOf, sizeOf, stridesOf } from '@mindseye/tensor-core';
+import { type KernelCall, type KernelRow, type KernelRows, clear } from '../kernel-row.js';
 
 /** Runs shorter than this are copied element by element: a call costs more. */
 const longRun = 32;
 
-const isWord: KernelRow['takes'] = ([x]) => byteSizeOf(x!.dtype) === 4;
+type Elements = Uint8Array | Uint16Array | Uint32Array;
+
+const arrays: Readonly<Record<number, new (buffer: ArrayBufferLike) => Elements>> = {
+  1: Uint8Array,
+  2: Uint16Array,
+  4: Uint32Array,
+};
 
 /** A copy of the bytes: ops that keep the order of elements. */
 const copy: KernelRow = {
@@ -23,10 +29,10 @@ const copy: KernelRow = {
   },
 };
 
-/** Copies `run` words from index `source` to index `target`. */
-function copyRun(words: Uint32Array, source: number, target: number, run: number): void {
-  if (run >= longRun) words.copyWithin(target, source, source + run);
-  else for (let i = 0; i < run; i++) words[target + i] = words[source + i]!;
+/** Copies `run` elements from index `source` to index `target`. */
+function copyRun(elements: Elements, source: number, target: number, run: number): void {
+  if (run >= longRun) elements.copyWithin(target, source, source + run);
+  else for (let i = 0; i < run; i++) elements[target + i] = elements[source + i]!;
 }
 
 interface Walk {
@@ -38,22 +44,24 @@ interface Walk {
   readonly toStart: number;
 }
 
+/** Moves the elements of a walk. @param read, write byte offsets of the two values. */
 function move(
   memory: WebAssembly.Memory,
+  elementBytes: number,
   read: number,
   write: number,
   { shape, from, to, fromStart, toStart }: Walk,
 ): void {
   if (sizeOf(shape) === 0) return;
-  const words = new Uint32Array(memory.buffer);
+  const elements = new arrays[elementBytes]!(memory.buffer);
   let rank = shape.length;
   let run = 1;
   while (rank > 0 && (shape[rank - 1] === 1 || (from[rank - 1] === run && to[rank - 1] === run))) run *= shape[--rank]!;
   const index = shape.slice(0, rank).map(() => 0);
-  let source = read / 4 + fromStart;
-  let target = write / 4 + toStart;
+  let source = read / elementBytes + fromStart;
+  let target = write / elementBytes + toStart;
   for (;;) {
-    copyRun(words, source, target, run);
+    copyRun(elements, source, target, run);
     let axis = rank - 1;
     for (; axis >= 0; axis--) {
       source += from[axis]!;
@@ -75,10 +83,10 @@ const moving = <Attributes extends object>(
   walk: (call: KernelCall<Attributes>) => Walk,
   prepare?: (call: KernelCall<Attributes>) => void,
 ): KernelRow<Attributes> => ({
-  takes: isWord,
   run(call) {
     prepare?.(call);
-    move(call.kernels.memory, call.inputs[0]!.pointer, call.outputs[0]!.pointer, walk(call));
+    const [x, y] = [call.inputs[0]!, call.outputs[0]!];
+    move(call.kernels.memory, byteSizeOf(x.dtype), x.pointer, y.pointer, walk(call));
   },
 });
 
@@ -106,50 +114,27 @@ const pad = moving<{ readonly before: readonly number[] }>(
   ({ kernels, outputs: [y] }) => clear(kernels.memory, y!),
 );
 
-const broadcastTo = moving(({ inputs: [x], outputs: [y] }) => ({
-  shape: y!.shape,
-  from: broadcastStrides(x!.shape, y!.shape),
-  to: stridesOf(y!.shape),
-  fromStart: 0,
-  toStart: 0,
-}));
-
-/** The leading axes of `y` that a condition has; undefined where it varies along a later axis than it is stretched along. */
-function leadingAxes(condition: TensorSpec, y: TensorSpec): number | undefined {
-  const padded = [...y.shape.slice(condition.shape.length).map(() => 1), ...condition.shape];
-  const differs = padded.findIndex((size, axis) => size !== y.shape[axis]);
-  if (differs < 0) return padded.length;
-  return padded.slice(differs).every((size) => size === 1) ? differs : undefined;
-}
-
-/** One condition decides over a run of the trailing axes; a branch lies as y does, or is one element. */
-const select: KernelRow = {
-  takes: ([condition, a, b], [y]) =>
-    byteSizeOf(y!.dtype) === 4 &&
-    leadingAxes(condition!, y!) !== undefined &&
-    [a, b].every((branch) => sameShape(branch!.shape, y!.shape) || sizeOf(branch!.shape) === 1),
-  run({ kernels, inputs: [condition, a, b], outputs: [y] }) {
-    const run = sizeOf(y!.shape.slice(leadingAxes(condition!, y!)));
-    const chosen = new Uint8Array(kernels.memory.buffer, condition!.pointer, sizeOf(condition!.shape));
-    const words = new Uint32Array(kernels.memory.buffer);
-    const start = y!.pointer / 4;
-    const put = (branch: KernelOperand): ((at: number) => void) => {
-      const from = branch.pointer / 4;
-      if (sameShape(branch.shape, y!.shape)) return (at) => copyRun(words, from + at, start + at, run);
-      return (at) => words.fill(words[from]!, start + at, start + at + run);
-    };
-    const [putA, putB] = [put(a!), put(b!)];
-    for (let i = 0; i < chosen.length; i++) (chosen[i] ? putA : putB)(i * run);
+/** The operands one after another: whole runs below the axis, one per turn above it. */
+const concat: KernelRow<{ readonly axis: number }> = {
+  run({ kernels, inputs, outputs: [y], attributes: { axis } }) {
+    const elementBytes = byteSizeOf(y!.dtype);
+    const row = elementBytes * sizeOf(y!.shape.slice(axis));
+    const outer = sizeOf(y!.shape.slice(0, axis));
+    const bytes = new Uint8Array(kernels.memory.buffer);
+    let column = y!.pointer;
+    for (const { shape, pointer } of inputs) {
+      const width = elementBytes * sizeOf(shape.slice(axis));
+      for (let i = 0; i < outer; i++)
+        bytes.copyWithin(column + i * row, pointer + i * width, pointer + (i + 1) * width);
+      column += width;
+    }
   },
 };
 
 export const movementRows: KernelRows = {
   reshape: copy,
-  barrier: copy,
-  stopGradient: copy,
   permute: permute as KernelRow,
   slice: slice as KernelRow,
   pad: pad as KernelRow,
-  broadcastTo: broadcastTo as KernelRow,
-  select,
+  concat: concat as KernelRow,
 };

@@ -7,7 +7,7 @@
 import { type MatmulAttributes, type TensorSpec, matmulSizes, sizeOf } from '@mindseye/tensor-core';
 import { type Kernels, type StoredMatrix, mostProductRows } from '../../kernels/index.js';
 import { type KernelOperand, type KernelRow, type KernelRows, clear, isF32, rowsOf } from '../kernel-row.js';
-import { type QuantizedFormat, rowSource, weightLayout } from '../stored-weight.js';
+import { type QuantizedFormat, type WeightLayout, rowSource, weightLayout } from '../stored-weight.js';
 
 const isFewRows = (m: number, { transposeA, transposeB }: MatmulAttributes): boolean =>
   m <= mostProductRows && transposeB === true && transposeA !== true;
@@ -44,58 +44,61 @@ interface Product {
   readonly y: KernelOperand;
 }
 
-type WeightSpecs = Pick<Product, 'format'> & { readonly x: TensorSpec; readonly weight: readonly TensorSpec[] };
+type ProductSpecs = Pick<Product, 'format'> & { readonly x: TensorSpec; readonly weight: readonly TensorSpec[] };
 
-/** Scratch of both products: a chunk of the weight, then what the blocked product needs. */
-function productScratch(kernels: Kernels, { x, weight, format }: WeightSpecs): number {
-  const { columns, chunkRows, scratchBytes } = weightLayout(weight, format);
-  const m = rowsOf(x);
-  // An f32 weight is one chunk; its rows are the n of y = x·Wᵀ and the k of y = x·W.
-  const rows = scratchBytes === 0 ? weight[0]!.shape[0]! : chunkRows;
-  return (
-    scratchBytes + Math.max(kernels.matmulScratchBytes(m, rows, columns), kernels.matmulScratchBytes(m, columns, rows))
-  );
+const layoutFor = ({ x, weight, format }: ProductSpecs): WeightLayout =>
+  weightLayout(weight, format, rowsOf(x) <= mostProductRows ? 'few' : 'many');
+
+/** Scratch of both products: a chunk of the weight, its scales, then what the blocked product needs. */
+function productScratch(kernels: Kernels, specs: ProductSpecs): number {
+  const { columns, chunkRows, chunkBytes, scaleBytes } = layoutFor(specs);
+  const m = rowsOf(specs.x);
+  // Rows of a chunk are the n of y = x·Wᵀ and the k of y = x·W.
+  const blocked = [kernels.matmulScratchBytes(m, chunkRows, columns), kernels.matmulScratchBytes(m, columns, chunkRows)];
+  return chunkBytes + scaleBytes + Math.max(...blocked);
+}
+
+/** Calls `visit` for each chunk of the weight with where it lies as f32, and with the scratch that is left. */
+function forEachChunk(
+  kernels: Kernels,
+  { weight, format }: Product,
+  { rows, chunkRows, chunkBytes, scaleBytes }: WeightLayout,
+  working: number,
+  visit: (from: number, count: number, at: number, scratch: number) => void,
+): void {
+  const read = rowSource(kernels, weight, format);
+  for (let from = 0; from < rows; from += chunkRows) {
+    const count = Math.min(chunkRows, rows - from);
+    visit(from, count, read(from, count, working, working + chunkBytes), working + chunkBytes + scaleBytes);
+  }
 }
 
 /** y = x·Wᵀ. */
-function multiplyByTranspose(kernels: Kernels, { x, weight, format, y }: Product, working: number): void {
-  const { rows, columns, chunkRows, scratchBytes } = weightLayout(weight, format);
-  const m = rowsOf(x);
-  const few = { a: x.pointer, m, k: columns, rowStrideC: rows };
+function multiplyByTranspose(kernels: Kernels, product: Product, working: number): void {
+  const { x, weight, format, y } = product;
+  const layout = layoutFor(product);
+  const [m, n, k] = [rowsOf(x), layout.rows, layout.columns];
   const [{ pointer, dtype }] = weight as readonly [KernelOperand];
-  if (m <= mostProductRows && !format)
-    return kernels.rowProducts({ ...few, b: pointer, c: y.pointer, n: rows, storage: dtype as StoredMatrix });
-  const read = rowSource(kernels, weight, format);
-  const step = scratchBytes === 0 ? rows : chunkRows;
-  for (let from = 0; from < rows; from += step) {
-    const n = Math.min(step, rows - from);
-    const b = read(from, n, working);
-    const c = y.pointer + 4 * from;
-    if (m <= mostProductRows) kernels.rowProducts({ ...few, b, c, n, storage: 'f32' });
-    else kernels.matmul({ ...few, b, c, n, transposeB: true, scratch: working + scratchBytes });
+  if (m <= mostProductRows && !format) {
+    const storage = dtype as StoredMatrix;
+    return kernels.rowProducts({ a: x.pointer, b: pointer, c: y.pointer, m, n, k, storage });
   }
+  forEachChunk(kernels, product, layout, working, (from, count, b, scratch) => {
+    const part = { a: x.pointer, b, c: y.pointer + 4 * from, m, n: count, k, rowStrideC: n };
+    if (m <= mostProductRows) kernels.rowProducts({ ...part, storage: 'f32' });
+    else kernels.matmul({ ...part, transposeB: true, scratch });
+  });
 }
 
-/** y = x·W: rows of the weight are added up in chunks. */
-function multiplyByWeight(kernels: Kernels, { x, weight, format, y }: Product, working: number): void {
-  const { rows, columns, chunkRows, scratchBytes } = weightLayout(weight, format);
-  const read = rowSource(kernels, weight, format);
-  const step = scratchBytes === 0 ? rows : chunkRows;
-  if (rows === 0) clear(kernels.memory, y);
-  for (let from = 0; from < rows; from += step) {
-    const k = Math.min(step, rows - from);
-    kernels.matmul({
-      a: x.pointer + 4 * from,
-      b: read(from, k, working),
-      c: y.pointer,
-      m: rowsOf(x),
-      n: columns,
-      k,
-      rowStrideA: rows,
-      accumulate: from > 0,
-      scratch: working + scratchBytes,
-    });
-  }
+/** y = x·W: rows of the weight are added up, chunk by chunk. */
+function multiplyByWeight(kernels: Kernels, product: Product, working: number): void {
+  const { x, y } = product;
+  const layout = layoutFor(product);
+  const [m, n, rowStrideA] = [rowsOf(x), layout.columns, layout.rows];
+  if (layout.rows === 0) clear(kernels.memory, y);
+  forEachChunk(kernels, product, layout, working, (from, k, b, scratch) => {
+    kernels.matmul({ a: x.pointer + 4 * from, b, c: y.pointer, m, n, k, rowStrideA, accumulate: from > 0, scratch });
+  });
 }
 
 function addBias(kernels: Kernels, y: KernelOperand, bias: KernelOperand | undefined): void {
@@ -139,17 +142,13 @@ const quantizedLinear: KernelRow<QuantizedLinearAttributes> = {
 };
 
 const dequantize: KernelRow<QuantizedFormat> = {
-  scratchBytes: ({ inputs, attributes }) => weightLayout(inputs, attributes).scratchBytes,
+  scratchBytes: ({ inputs, attributes }) => weightLayout(inputs, attributes, 'few').scaleBytes,
   run({ kernels, inputs, outputs: [w], attributes, scratch }) {
-    const { rows, columns, chunkRows, scratchBytes } = weightLayout(inputs, attributes);
+    const { rows, columns, chunkRows, scaleBytes } = weightLayout(inputs, attributes, 'few');
     const read = rowSource(kernels, inputs, attributes);
-    const working = scratch(scratchBytes);
-    const bytes = new Uint8Array(kernels.memory.buffer);
-    for (let from = 0; from < rows; from += chunkRows) {
-      const count = Math.min(chunkRows, rows - from);
-      const at = read(from, count, working);
-      bytes.copyWithin(w!.pointer + 4 * from * columns, at, at + 4 * count * columns);
-    }
+    const scales = scratch(scaleBytes);
+    for (let from = 0; from < rows; from += chunkRows)
+      read(from, Math.min(chunkRows, rows - from), w!.pointer + 4 * from * columns, scales);
   },
 };
 
