@@ -47,11 +47,14 @@ export class RemoteSubject {
   }
 
   async #reply(): Promise<Json> {
-    const ended = once(this.#child, 'exit').then(([code, signal]): Reply => ({
+    const waiting = new AbortController();
+    const ended = once(this.#child, 'exit', waiting).then(([code, signal]): Reply => ({
       error: `its process ended (${code ?? signal})`,
     }));
-    const answered = once(this.#child, 'message').then(([message]) => message as Reply);
+    const answered = once(this.#child, 'message', waiting).then(([message]) => message as Reply);
     const message = await Promise.race([answered, ended]);
+    // The one that lost stops listening.
+    waiting.abort();
     if ('value' in message) return message.value;
     this.close();
     throw new SubjectError(`${this.name}: ${message.error}`);

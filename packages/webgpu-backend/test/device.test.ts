@@ -133,7 +133,7 @@ test.each([
   ['scatterAdd', "outside the table's 2 rows", () => t.scatterAdd(values([3, 2]), t.tensor(Int32Array.of(0, 1, 2)), 2)],
   [
     'updateSlice',
-    'start 4 is outside 0 to 3',
+    'rows 4 to 6 leave the capacity of 5',
     () => t.updateSlice(values([5, 2]), values([2, 2]), t.tensor(Int32Array.of(4)), 0),
   ],
 ])('%s: a bad index is one clear error (%s), and the device goes on', async (name, message, build) => {
@@ -160,9 +160,17 @@ test.each(['checked', 'fast'] as const)(
   },
 );
 
-test('a tensor beyond the adapter is refused by the name of the limit', () => {
-  const { maxBufferSize } = gpu.adapter.limits;
-  expect(() => gpu.upload(new Float32Array(0), { shape: [maxBufferSize], dtype: 'f32' })).toThrow(/maxBufferSize/);
+test('a row that no binding holds is refused by the name of the limit', async () => {
+  const device = await openDevice({ limits: { maxStorageBufferBindingSize: 1024 } });
+  expect(() => device.upload(new Float32Array(514), { shape: [2, 257], dtype: 'f32' })).toThrow(
+    /f32\[2, 257\] takes 1028 bytes.*1024.*maxStorageBufferBindingSize/,
+  );
+  const small = await openDevice({ limits: { maxBufferSize: 512 } });
+  expect(() => small.upload(new Float32Array(129), { shape: [1, 129], dtype: 'f32' })).toThrow(/maxBufferSize/);
+});
+
+test('an upload that does not fill its shape is refused', () => {
+  expect(() => gpu.upload(new Float32Array(5), { shape: [2, 3], dtype: 'f32' })).toThrow(/5 elements.*f32\[2, 3\]/);
 });
 
 test('an adapter that does not exist', async () => {

@@ -32,7 +32,7 @@ interface Parameters {
   readonly norm: t.Tensor;
 }
 
-export const adamW = t.adamW<Parameters>();
+export const adamW: t.Optimizer<Parameters, t.AdamWState<Parameters>> = t.adamW<Parameters>();
 
 export interface TrainingState {
   readonly parameters: Parameters;

@@ -35,7 +35,18 @@ export interface Shard {
   readonly shard: number;
 }
 
+/** What the contents of some operands must satisfy, checked before a run where they are inputs of the plan. */
+export interface PlanGuard {
+  readonly op: Op;
+  readonly inputs: readonly number[];
+  readonly attributes: object;
+  /** The step that would check it during the run; undefined for an op that runs in parts which do not check. */
+  readonly step?: number;
+}
+
 export interface LoweredProgram extends Program {
+  /** Guards of ops that run as their decompositions or in parts. */
+  readonly guards: readonly PlanGuard[];
   readonly shards: readonly Shard[];
   /** For each step the number of the node it comes from: nodes built earlier have smaller numbers. */
   readonly created: readonly number[];
@@ -63,10 +74,11 @@ export function lowerGraph(request: LowerRequest): LoweredProgram {
     steps: emitter.steps,
     outputs: outputs.map((output) => lowering.valueOf(output).value),
   });
-  return { ...program, shards, created: program.steps.map((step) => emitter.created.get(step)!) };
+  return { ...program, shards, guards: lowering.guards, created: program.steps.map((step) => emitter.created.get(step)!) };
 }
 
 class Lowering {
+  readonly guards: PlanGuard[] = [];
   readonly #emitter: Emitter;
   readonly #device: LowerRequest['device'];
   readonly #values = new Map<Tensor, KnownValue>();
@@ -120,10 +132,16 @@ class Lowering {
     });
   }
 
-  #decompose({ op, inputs, attributes, outputs }: GraphNode): void {
+  #decompose(node: GraphNode): void {
+    const { op, inputs, attributes, outputs } = node;
     if (!op.decompose)
       throw new ShapeError(`${this.#device.name} has no kernel for ${op.name}, and the op has no decomposition`);
+    this.#keepGuard(node);
     this.#placeAs(outputs, op.decompose(inputs, attributes));
+  }
+
+  #keepGuard({ op, inputs, attributes }: GraphNode): void {
+    if (op.guard) this.guards.push({ op, inputs: inputs.map((input) => this.valueOf(input).value), attributes });
   }
 
   /** Places the graph of `results` and lets the tensors `as` stand for them. */
@@ -149,6 +167,7 @@ class Lowering {
         const pieces = this.#pieces.get(this.valueOf(tensor));
         return pieces && tensor.shape[0] === whole.shape[0] ? [pieces.boundaries] : [];
       });
+      this.#keepGuard(node);
       this.#placeAs(outputs, op.splitRows(inputs, attributes, input, joinBoundaries(cuts)));
     } else if (op.decompose) {
       this.#decompose(node);

@@ -9,7 +9,7 @@
 import type { Device } from '../device.js';
 import { type ArenaLayout, type Slot, layOutArena } from './arena.js';
 import type { Donation } from './donate.js';
-import type { Shard } from './lower.js';
+import type { PlanGuard, Shard } from './lower.js';
 import type { PlanStep, Program } from './program.js';
 import { type Lifetimes, type Storage, byteLengthOf, lifetimesOf } from './storage.js';
 
@@ -26,26 +26,30 @@ export interface Placement {
   readonly arena: ArenaLayout;
   /** Outputs whose bytes lie elsewhere when the last step has run: they are copied then, new roots first, donors last. */
   readonly copies: readonly number[];
-  /** Steps whose guards look at inputs of the plan only. A device that overwrites donors checks them before anything runs. */
-  readonly guards: readonly number[];
+  /** Guards that look at inputs of the plan only. A device that overwrites donors checks them before anything runs. */
+  readonly guards: readonly PlanGuard[];
 }
 
 export interface PlacementRequest {
   readonly program: Program;
   readonly storage: readonly Storage[];
   readonly shards: readonly Shard[];
+  /** Of ops that are no steps of the program. */
+  readonly guards: readonly PlanGuard[];
   readonly donations: readonly Donation[];
   readonly device: Pick<Device, 'canOverwrite'>;
 }
 
-export function placeValues({ program, storage, shards, donations, device }: PlacementRequest): Placement {
+export function placeValues({ program, storage, shards, guards: others, donations, device }: PlacementRequest): Placement {
   const { values, inputs, outputs, steps } = program;
   const lifetimes = lifetimesOf(program, storage);
   const places: (Place | undefined)[] = values.map(() => undefined);
   inputs.forEach((value, position) => (places[value] ??= { kind: 'input', position, byteOffset: 0 }));
   for (const { value, input, shard } of shards)
     places[value] = { kind: 'input', position: input, byteOffset: 0, shard };
-  const { guards, lastGuard } = guardedSteps(steps, (value) => places[storage[value]!.owner]?.kind === 'input');
+  const isInput = (value: number): boolean => places[storage[value]!.owner]?.kind === 'input';
+  const { early, lastGuard } = guardedSteps(steps, isInput);
+  const guards = [...early, ...others.filter((guard) => looksAt(guard, isInput))];
 
   // Outputs: over their donor, in a root of their own, or copied at the end.
   const donorOf = new Map(donations.map(({ input, output }) => [output, input]));
@@ -142,17 +146,23 @@ function mayOverwrite(
   });
 }
 
-/** The steps whose guards can be checked before the run, and the last step that may fail during it. */
+/** The guards of steps that can be checked before the run, and the last step that may fail during it. */
 function guardedSteps(
   steps: readonly PlanStep[],
   isInput: (value: number) => boolean,
-): { readonly guards: readonly number[]; readonly lastGuard: number } {
-  const guards: number[] = [];
+): { readonly early: readonly PlanGuard[]; readonly lastGuard: number } {
+  const early: PlanGuard[] = [];
   let lastGuard = -1;
-  steps.forEach(({ op, inputs }, i) => {
+  steps.forEach(({ op, inputs, attributes }, step) => {
     if (!op.guard) return;
-    if (op.guard.operands.every((operand) => isInput(inputs[operand]!))) guards.push(i);
-    else lastGuard = i;
+    if (looksAt({ op, inputs }, isInput)) early.push({ op, inputs, attributes, step });
+    else lastGuard = step;
   });
-  return { guards, lastGuard };
+  return { early, lastGuard };
 }
+
+/** Whether all operands that a guard looks at satisfy a condition. */
+const looksAt = (
+  { op, inputs }: Pick<PlanGuard, 'op' | 'inputs'>,
+  condition: (value: number) => boolean,
+): boolean => op.guard!.operands.every((operand) => condition(inputs[operand]!));

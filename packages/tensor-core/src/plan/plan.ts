@@ -16,7 +16,7 @@ import type { Tensor } from '../tensor.js';
 import type { ArenaLayout } from './arena.js';
 import { explainPlan } from './explain.js';
 import { type Donation, pairDonations } from './donate.js';
-import { type LoweredProgram, type Shard, lowerGraph } from './lower.js';
+import { type LoweredProgram, type PlanGuard, type Shard, lowerGraph } from './lower.js';
 import { type Place, placeValues } from './places.js';
 import { type Program } from './program.js';
 import { recognise } from './recognise/recognise.js';
@@ -56,8 +56,8 @@ export interface Plan extends Program {
   readonly places: readonly (Place | undefined)[];
   /** Positions of outputs that are copied to their root when the last step has run: new roots first, then donors. */
   readonly copies: readonly number[];
-  /** Steps whose guards look at inputs of the plan only: checked before the run by devices that overwrite donors. */
-  readonly guards: readonly number[];
+  /** Guards that look at inputs of the plan only: checked before the run by devices that overwrite donors. */
+  readonly guards: readonly PlanGuard[];
   readonly arena: ArenaLayout;
   /** For each step the owners whose bytes nothing reads afterwards. */
   readonly lastUses: readonly (readonly number[])[];
@@ -102,6 +102,7 @@ export function buildPlan({
     program: own,
     storage,
     shards: lowered.shards,
+    guards: lowered.guards,
     donations,
     device: shares ? device : {},
   });

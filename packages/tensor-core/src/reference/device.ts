@@ -70,6 +70,10 @@ export function createReferenceDevice({
         const start = (from * sizeOf(whole.shape)) / whole.shape[0]!;
         owned.set(value, (inputs[input] as HostBuffer).data.subarray(start, start + sizeOf(plan.values[value]!.shape)));
       }
+      for (const { op, inputs: from, attributes } of plan.guards) {
+        const data = op.guard!.operands.map((operand) => valueAt(from[operand]!).data);
+        op.guard!.check({ inputs: from.map((value) => plan.values[value]!), data, attributes });
+      }
       plan.steps.forEach(({ op, inputs: from, outputs: to, attributes }, i) => {
         const outputs = to.map((value) => ({ ...plan.values[value]!, data: allocate(plan.values[value]!) }));
         op.reference!({ inputs: from.map(valueAt), outputs, attributes });

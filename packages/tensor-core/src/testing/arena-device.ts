@@ -74,8 +74,7 @@ export function createArenaDevice({ decomposeFused = false, limits, passes }: Ar
         return { ...plan.values[value]!, data: hostView(bytes.buffer, bytes.byteOffset, plan.values[value]!) };
       };
 
-      for (const step of plan.guards) {
-        const { op, inputs: from, attributes } = plan.steps[step]!;
+      for (const { op, inputs: from, attributes } of plan.guards) {
         const data = op.guard!.operands.map((operand) => view(from[operand]!).data);
         op.guard!.check({ inputs: from.map((value) => plan.values[value]!), data, attributes });
       }

@@ -22,6 +22,7 @@ import {
   placeholder,
   setMemoryBudget,
   slice,
+  softmaxCrossEntropy,
   sum,
   tanh,
   tensor,
@@ -99,6 +100,16 @@ describe('outputs and donors', () => {
     expect(await numbers(next!)).toEqual([10, 20, 30]);
     expect(await numbers(picked!)).toEqual([3]);
     await expect(state.data()).rejects.toThrow(/donated to a step/);
+  });
+
+  it('checks what an op would have checked that runs as its decomposition or in parts', async () => {
+    const labels = tensor(Int32Array.of(1, 9));
+    const decomposing = createArenaDevice({ decomposeFused: true });
+    const loss = softmaxCrossEntropy(full([2, 3], 1), labels);
+    await expect(evaluate(loss, { device: decomposing })).rejects.toThrow(/label 9 is not one of the 3 classes/);
+    const sharding = createArenaDevice({ limits: { bindingBytes: 64 * 4, viewAlignment: 256 } });
+    const rows = gather(tensor(new Float32Array(200), [200, 1]), tensor(Int32Array.of(3, 200)));
+    await expect(evaluate(rows, { device: sharding })).rejects.toThrow(/index 200 is outside the table's 200 rows/);
   });
 });
 

@@ -5,7 +5,7 @@
  * every step, and the guards that look at inputs have passed. So a step can fail only on what another step computed, and the
  * plan overwrites donors after the last step that can: a rejected run has changed no input.
  */
-import { type DeviceBuffer, type Executable, type Place, type Plan, byteSizeOf, hostView, sizeOf } from '@mindseye/tensor-core';
+import { type DeviceBuffer, type Executable, type Place, type Plan, type PlanGuard, byteSizeOf, hostView, sizeOf } from '@mindseye/tensor-core';
 import type { Expressions } from '../expressions/expressions.js';
 import type { Kernels } from '../kernels/index.js';
 import type { DeviceMemory, WasmBuffer } from './device-memory.js';
@@ -38,7 +38,7 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
   const donorOf = new Map(plan.donations.map(({ input, output }) => [output, input]));
   const fresh = plan.outputs.flatMap((_, position) => (donorOf.has(position) ? [] : [position]));
   const freshBytes = fresh.map((position) => byteLengthOf(plan, plan.outputs[position]!));
-  const early = new Set(plan.guards);
+  const early = new Set(plan.guards.map(({ step }) => step));
   const traps: Poison = poison ? poisonOf(plan, kernels.memory) : noPoison;
 
   const run = (inputs: readonly WasmBuffer[], results: readonly WasmBuffer[]): void => {
@@ -48,10 +48,10 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
       place.kind === 'arena' ? working : bases[place.kind][place.position]!.pointer;
     const pointers = plan.places.map((place) => (place ? addressOf(place) + place.byteOffset : 0));
     const context: StepContext = { pointers, scratch: working + scratchAt, memo: new Map() };
-    for (const step of plan.guards) checkGuard(plan, step, context, kernels.memory);
+    for (const guard of plan.guards) checkGuard(plan, guard, context, kernels.memory);
     traps.beforeRun(working, fresh.map((position) => results[position]!));
     steps.forEach((step, i) => {
-      if (!early.has(i)) checkGuard(plan, i, context, kernels.memory);
+      if (!early.has(i)) checkGuard(plan, plan.steps[i]!, context, kernels.memory);
       traps.beforeStep(context.scratch, scratchBytes);
       step.run(context);
       traps.afterStep(i, working);
@@ -91,8 +91,12 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
 }
 
 /** Throws what the op of a step throws when its operands hold what it cannot take. */
-function checkGuard(plan: Plan, step: number, { pointers }: StepContext, { buffer }: WebAssembly.Memory): void {
-  const { op, inputs, attributes } = plan.steps[step]!;
+function checkGuard(
+  plan: Plan,
+  { op, inputs, attributes }: PlanGuard,
+  { pointers }: StepContext,
+  { buffer }: WebAssembly.Memory,
+): void {
   if (!op.guard) return;
   const data = op.guard.operands.map((operand) => {
     const value = inputs[operand]!;

@@ -9,8 +9,8 @@ interface Application {
   readonly attributes: object;
 }
 
-/** Ops whose output repeats or keeps the elements of their operand, as broadcasting does. */
-const repeats = new Set(['broadcastTo', 'barrier', 'stopGradient']);
+/** The op whose output repeats the elements of its operand, as broadcasting does. */
+const repeating = 'broadcastTo';
 
 const reductions: ReadonlySet<string> = new Set<ReductionKind>(['sum', 'max']);
 
@@ -28,7 +28,7 @@ export function expressionOf({ op, inputs, outputs, attributes }: Application): 
     };
     return { shape: output.shape, constants: [], map: [...operands, node], results: [inputs.length] };
   };
-  if (outputs.length === 1 && inputs.length === 1 && repeats.has(op.name)) return ofNode(copyName, {});
+  if (op.name === repeating) return ofNode(copyName, {});
   if (op.scalar && inputs.length > 0) return ofNode(op.name, attributes);
   if (!reductions.has(op.name)) return undefined;
   const { axes, keepDimensions } = attributes as { readonly axes: readonly number[]; readonly keepDimensions: boolean };

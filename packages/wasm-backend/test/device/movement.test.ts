@@ -17,7 +17,7 @@ const shapeOf = (maxLength: number): fc.Arbitrary<number[]> =>
     return kept;
   });
 
-const dtype = fc.constantFrom<DType>('f32', 'f32', 'i32', 'u32', 'bool', 'f16');
+const dtype = fc.constantFrom<DType>('f32', 'f32', 'i32', 'u32', 'bool', 'f16', 'bf16');
 const value = (shape: readonly number[], of: DType): fc.Arbitrary<HostTensor> =>
   arbitraryValue(shape, of, of === 'f32' ? 'special' : 'words');
 

@@ -133,6 +133,8 @@ const concat: KernelRow<{ readonly axis: number }> = {
 
 export const movementRows: KernelRows = {
   reshape: copy,
+  barrier: copy,
+  stopGradient: copy,
   permute: permute as KernelRow,
   slice: slice as KernelRow,
   pad: pad as KernelRow,
