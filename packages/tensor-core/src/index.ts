@@ -4,7 +4,7 @@ export { byteSizeOf, encoderOf, hostView, isFloat } from './dtype.js';
 export { GradientError, ShapeError, TensorStateError } from './errors.js';
 export { type Shape, broadcastStrides, formatShape, sameShape, sizeOf, stridesOf } from './shape.js';
 export { type GraphNode, Tensor, type TensorLike, type TensorSpec, placeholder, tensor } from './tensor.js';
-export type { HostTensor, Op, ReferenceCall, VjpCall } from './op.js';
+export type { Guard, GuardCall, HostTensor, Op, Overwrite, ReferenceCall, VjpCall } from './op.js';
 export { apply, applyOne, full } from './op.js';
 export {
   type Device,
@@ -26,6 +26,7 @@ export { type Plan, type PlanPasses, buildPlan, noPasses } from './plan/plan.js'
 export type { PlanStep, Program } from './plan/program.js';
 export { type ArenaLayout, type Slot, layOutArena } from './plan/arena.js';
 export type { Place } from './plan/places.js';
+export { attributed, checkGuard } from './plan/check-guard.js';
 export type { PlanGuard, Shard } from './plan/lower.js';
 export { type Lifetimes, type Storage, lifetimesOf, storageOf } from './plan/storage.js';
 export { shardBoundaries } from './plan/shards.js';

@@ -7,10 +7,11 @@
  */
 import { type DType, type HostArray, encoderOf } from './dtype.js';
 import { GradientError, ShapeError } from './errors.js';
-import { callingLine, trackedOrigin } from './graph/origin.js';
+import { callingLine, trackedOrigin, withOrigin } from './graph/origin.js';
 import { isRecomputing } from './graph/region.js';
 import { type GraphNode, Tensor, type TensorLike, type TensorSpec } from './tensor.js';
-import { checkShape, formatShape } from './shape.js';
+import { formatSpec, formatSpecs } from './ops/operands.js';
+import { checkShape } from './shape.js';
 
 /** A dense row-major array with its shape, as the reference engine sees values. */
 export interface HostTensor extends TensorSpec {
@@ -98,7 +99,7 @@ export interface Op<Attributes extends object = object> {
 
 let nodesCreated = 0;
 
-/** The specs of the outputs; a ShapeError names the line that applied the op. */
+/** The specs of the outputs; a ShapeError names the op, every operand, and the line that put them together. */
 function inferred<Attributes extends object>(
   op: Op<Attributes>,
   inputs: readonly Tensor[],
@@ -107,9 +108,11 @@ function inferred<Attributes extends object>(
   try {
     return op.infer(inputs, attributes);
   } catch (error) {
-    const origin = error instanceof ShapeError ? callingLine() : undefined;
-    if (origin !== undefined) (error as ShapeError).message += ` (at ${origin})`;
-    throw error;
+    if (!(error instanceof ShapeError)) throw error;
+    if (!error.message.includes(op.name)) error.message = `${op.name}: ${error.message}`;
+    if (inputs.some((input) => !error.message.includes(formatSpec(input))))
+      error.message += `; the operands are ${formatSpecs(inputs)}`;
+    throw withOrigin(error, callingLine());
   }
 }
 
@@ -176,6 +179,7 @@ export const fullOp: Op<FullAttributes> = {
     y!.data.fill(encoderOf(dtype)(value));
   },
   vjp: () => [],
+  flops: () => 0,
 };
 
 export function full(shape: readonly number[], value: number, dtype: TensorSpec['dtype'] = 'f32'): Tensor {
@@ -188,10 +192,9 @@ export const asTensor = (value: TensorLike, dtype: TensorSpec['dtype'] = 'f32'):
 
 /** Throws unless every operand that is given is f32. Fused ops compute in f32 only. */
 export function requireF32(what: string, operands: readonly (TensorSpec | undefined)[]): void {
-  for (const operand of operands) {
-    if (operand && operand.dtype !== 'f32')
-      throw new ShapeError(`${what} computes in f32, got ${operand.dtype}${formatShape(operand.shape)}: cast it first`);
-  }
+  const given = operands.filter((operand) => operand !== undefined);
+  if (given.some(({ dtype }) => dtype !== 'f32'))
+    throw new ShapeError(`${what} computes in f32, got ${formatSpecs(given)}: cast the others first`);
 }
 
 /** The error of an op whose gradient was asked for and does not exist. */

@@ -75,11 +75,14 @@ export function emptyCache({ keyHeads, capacity, headWidth, layers }: DecoderSiz
   return Array.from({ length: layers }, () => ({ keys: zeros(), values: zeros() }));
 }
 
-/** i32 [1, length] at places from `start` on → logits [length, vocabulary] and the cache with the new rows. */
+/**
+ * i32 [1, length] at places from `start` on → logits [length, vocabulary] and the cache with the new rows. Without a cache the
+ * sequence only sees itself.
+ */
 export function decode(
   sizes: DecoderSizes,
   { embedding, layers, norm }: DecoderWeights,
-  cache: Cache,
+  cache: Cache | undefined,
   tokens: t.Tensor,
   start: t.Tensor,
 ): { readonly logits: t.Tensor; readonly cache: Cache } {
@@ -97,9 +100,9 @@ export function decode(
     const q = t.rope(split(t.linear(normed, layer.query, layer.queryBias), heads), cosines, sines);
     const k = t.rope(split(t.linear(normed, layer.key), keyHeads), cosines, sines);
     const v = split(t.linear(normed, layer.value), keyHeads);
-    const keys = t.updateSlice(cache[i]!.keys, k, start, 2);
-    const held = t.updateSlice(cache[i]!.values, v, start, 2);
-    const attended = t.attention(q, keys, held, { mask: t.mask.causal(start) });
+    const keys = cache ? t.updateSlice(cache[i]!.keys, k, start, 2) : k;
+    const held = cache ? t.updateSlice(cache[i]!.values, v, start, 2) : v;
+    const attended = t.attention(q, keys, held, { mask: cache ? t.mask.causal(start) : t.mask.causal() });
     const merged = t.reshape(t.permute(attended, [0, 2, 1, 3]), [1, length, width]);
     const after = t.add(x, t.linear(merged, layer.output));
     const again = t.rmsNorm(after, layer.mlpNorm);

@@ -112,7 +112,7 @@ test('a second length of a decoder and of its gradient compiles no shader', asyn
   const gradient = t.compile(
     (tokens: t.Tensor, start: t.Tensor) =>
       t.grad((embedding: t.Tensor) => {
-        const { logits } = decode(tinyDecoder, { ...weights, embedding }, emptyCache(tinyDecoder), tokens, start);
+        const { logits } = decode(tinyDecoder, { ...weights, embedding }, undefined, tokens, start);
         return t.mean(t.softmaxCrossEntropy(logits, t.reshape(tokens, [tokens.size])));
       })(weights.embedding),
     { device },

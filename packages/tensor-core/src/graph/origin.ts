@@ -35,7 +35,8 @@ export function callingLine(): string | undefined {
   const { stack } = new Error('a stack');
   Error.stackTraceLimit = before;
   for (const line of stack?.split('\n').slice(1) ?? []) {
-    const place = /\(?((?:file|https?):.*:\d+:\d+|\/.*:\d+:\d+)\)?$/.exec(line.trim())?.[1];
+    if (line.includes('node:')) continue;
+    const place = /((?:file|https?):.*:\d+:\d+|\/.*:\d+:\d+)\)?$/.exec(line)?.[1];
     if (place !== undefined && !isOwn(place)) return place.replace(/^file:\/\//, '');
   }
   return undefined;
@@ -43,3 +44,9 @@ export function callingLine(): string | undefined {
 
 const isOwn = (place: string): boolean =>
   place.startsWith(packageRoot) || `file://${place}`.startsWith(packageRoot) || place.includes('/node_modules/');
+
+/** `error` with the line that built the failing node in its message, where that is known. */
+export function withOrigin(error: unknown, origin: string | undefined): unknown {
+  if (origin !== undefined && error instanceof Error) error.message += ` (at ${origin})`;
+  return error;
+}

@@ -2,8 +2,11 @@ import { ShapeError } from '../errors.js';
 import { type Op, applyOne } from '../op.js';
 import { formatShape, sameShape, sizeOf } from '../shape.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
+import { add } from './add.js';
 import { broadcastTo } from './broadcast-to.js';
+import { concat } from './concat.js';
 import { reshape } from './reshape.js';
+import { slice } from './slice.js';
 
 export interface MatmulAttributes {
   /** Read the last two axes of the operand swapped. */
@@ -68,7 +71,25 @@ export const matmulOp: Op<MatmulAttributes> = {
     const db = transposeB ? multiply(dy!, a!, true, transposeA) : multiply(a!, dy!, !transposeA, false);
     return [da, db];
   },
+  splitRows: ([a, b], { transposeA, transposeB }, input, boundaries) => {
+    if (a!.rank !== 2 || b!.rank !== 2)
+      throw new ShapeError(
+        `matmul: ${describe(a!)} and ${describe(b!)}: only a plain matrix can be read in parts, reshape the operands to two axes`,
+      );
+    const cuts = boundaries.slice(1).map((end, i) => [boundaries[i]!, end] as const);
+    // Rows of the result come from rows (or transposed rows) of one operand alone; else each part adds to the sum over k.
+    const isSum = input === 0 ? transposeA : !transposeB;
+    const parts = cuts.map(([from, to]) => {
+      const rows = (x: Tensor): Tensor => slice(x, 0, from, to);
+      const along = (x: Tensor, transposed: boolean): Tensor => slice(x, transposed ? 0 : 1, from, to);
+      if (input === 0) return multiply(rows(a!), isSum ? along(b!, !transposeB) : b!, transposeA, transposeB);
+      return multiply(isSum ? along(a!, transposeA) : a!, rows(b!), transposeA, transposeB);
+    });
+    return [isSum ? parts.reduce(add) : concat(parts, input)];
+  },
 };
+
+const describe = ({ dtype, shape }: TensorSpec): string => `${dtype}${formatShape(shape)}`;
 
 const multiply = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor =>
   applyOne(matmulOp, [a, b], { transposeA, transposeB });

@@ -42,6 +42,8 @@ export interface PlanGuard {
   readonly attributes: object;
   /** The step that would check it during the run; undefined for an op that runs in parts which do not check. */
   readonly step?: number;
+  /** The source line that built the node, where origins are tracked. */
+  readonly origin?: string;
 }
 
 export interface LoweredProgram extends Program {
@@ -140,8 +142,10 @@ class Lowering {
     this.#placeAs(outputs, op.decompose(inputs, attributes));
   }
 
-  #keepGuard({ op, inputs, attributes }: GraphNode): void {
-    if (op.guard) this.guards.push({ op, inputs: inputs.map((input) => this.valueOf(input).value), attributes });
+  #keepGuard({ op, inputs, attributes, origin }: GraphNode): void {
+    if (!op.guard) return;
+    const values = inputs.map((input) => this.valueOf(input).value);
+    this.guards.push({ op, inputs: values, attributes, ...(origin !== undefined && { origin }) });
   }
 
   /** Places the graph of `results` and lets the tensors `as` stand for them. */

@@ -153,9 +153,9 @@ function guardedSteps(
 ): { readonly early: readonly PlanGuard[]; readonly lastGuard: number } {
   const early: PlanGuard[] = [];
   let lastGuard = -1;
-  steps.forEach(({ op, inputs, attributes }, step) => {
-    if (!op.guard) return;
-    if (looksAt({ op, inputs }, isInput)) early.push({ op, inputs, attributes, step });
+  steps.forEach((given, step) => {
+    if (!given.op.guard) return;
+    if (looksAt(given, isInput)) early.push({ ...given, step });
     else lastGuard = step;
   });
   return { early, lastGuard };

@@ -7,6 +7,7 @@
 import type { Device, DeviceBuffer, DeviceLimits, Executable, MemoryReport } from '../device.js';
 import { type HostArray, allocateHost, byteSizeOf } from '../dtype.js';
 import type { HostTensor, Op } from '../op.js';
+import { attributed, checkGuard } from '../plan/check-guard.js';
 import { type Plan, type PlanPasses, noPasses } from '../plan/plan.js';
 import { shardBoundaries } from '../plan/shards.js';
 import { sizeOf } from '../shape.js';
@@ -70,13 +71,10 @@ export function createReferenceDevice({
         const start = (from * sizeOf(whole.shape)) / whole.shape[0]!;
         owned.set(value, (inputs[input] as HostBuffer).data.subarray(start, start + sizeOf(plan.values[value]!.shape)));
       }
-      for (const { op, inputs: from, attributes } of plan.guards) {
-        const data = op.guard!.operands.map((operand) => valueAt(from[operand]!).data);
-        op.guard!.check({ inputs: from.map((value) => plan.values[value]!), data, attributes });
-      }
-      plan.steps.forEach(({ op, inputs: from, outputs: to, attributes }, i) => {
+      for (const guard of plan.guards) checkGuard(plan, guard, (value) => valueAt(value).data);
+      plan.steps.forEach(({ op, inputs: from, outputs: to, attributes, origin }, i) => {
         const outputs = to.map((value) => ({ ...plan.values[value]!, data: allocate(plan.values[value]!) }));
-        op.reference!({ inputs: from.map(valueAt), outputs, attributes });
+        attributed(origin, () => op.reference!({ inputs: from.map(valueAt), outputs, attributes }));
         to.forEach((value, at) => owned.set(value, outputs[at]!.data));
         for (const value of plan.lastUses[i]!) owned.delete(value);
       });

@@ -9,6 +9,7 @@
 import type { Device, DeviceBuffer, DeviceLimits, Executable, MemoryReport } from '../device.js';
 import { type HostArray, byteSizeOf, hostView } from '../dtype.js';
 import type { HostTensor, Op } from '../op.js';
+import { checkGuard } from '../plan/check-guard.js';
 import type { Place } from '../plan/places.js';
 import type { Plan, PlanPasses } from '../plan/plan.js';
 import { shardBoundaries } from '../plan/shards.js';
@@ -74,10 +75,7 @@ export function createArenaDevice({ decomposeFused = false, limits, passes }: Ar
         return { ...plan.values[value]!, data: hostView(bytes.buffer, bytes.byteOffset, plan.values[value]!) };
       };
 
-      for (const { op, inputs: from, attributes } of plan.guards) {
-        const data = op.guard!.operands.map((operand) => view(from[operand]!).data);
-        op.guard!.check({ inputs: from.map((value) => plan.values[value]!), data, attributes });
-      }
+      for (const guard of plan.guards) checkGuard(plan, guard, (value) => view(value).data);
       const isInput = new Set([...plan.inputs, ...plan.shards.map(({ value }) => value)]);
       plan.steps.forEach(({ op, inputs: from, outputs: to, attributes }, i) => {
         const overwritten = new Set(from.map((value) => bytesOf(value).byteOffset + addressOf(bytesOf(value))));

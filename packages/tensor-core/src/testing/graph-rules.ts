@@ -1,6 +1,7 @@
 /** The rules of random graphs: named functions of three operands that always fit, stay bounded, and avoid poles. */
 import { attention } from '../fused/attention.js';
 import { dropout } from '../fused/dropout.js';
+import { geluTanh } from '../fused/gelu-tanh.js';
 import { gelu } from '../fused/gelu.js';
 import { layerNorm } from '../fused/layer-norm.js';
 import { linear } from '../fused/linear.js';
@@ -9,6 +10,10 @@ import { rope } from '../fused/rope.js';
 import { ignoredLabel, softmaxCrossEntropy } from '../fused/softmax-cross-entropy.js';
 import { softmax } from '../fused/softmax.js';
 import { silu, swiglu } from '../fused/swiglu.js';
+import { entropy } from '../functions/entropy.js';
+import { logSumExp } from '../functions/log-sum-exp.js';
+import { pow } from '../functions/pow.js';
+import { indexAdd } from '../functions/rows.js';
 import { type Mask, and, causal, not, or, segments, window } from '../mask/mask.js';
 import { full } from '../op.js';
 import { abs } from '../ops/abs.js';
@@ -17,6 +22,7 @@ import { broadcastTo } from '../ops/broadcast-to.js';
 import { cast } from '../ops/cast.js';
 import { equal, less } from '../ops/compare.js';
 import { concat } from '../ops/concat.js';
+import { cumulativeSum } from '../ops/cumulative-sum.js';
 import { cos } from '../ops/cos.js';
 import { div } from '../ops/div.js';
 import { erf } from '../ops/erf.js';
@@ -185,6 +191,12 @@ const rules: Readonly<Record<string, Build>> = {
   attention: onMatrix((x, choice) => (isEven(x.shape[1]!) ? selfAttention(x, choice) : tanh(x))),
   rope: onMatrix((x) => (isEven(x.shape[1]!) ? rotated(x) : sin(x))),
   dropout: ([a], choice) => dropout(a, 0.25, cast(arange(2), 'u32'), choice),
+  geluTanh: unary(geluTanh),
+  pow: unary((x) => pow(tanh(x), 3)),
+  cumulativeSum: onMatrix((x, choice) => cumulativeSum(tanh(x), axisOf(x, choice))),
+  logSumExp: onMatrix((x) => logSumExp(x)),
+  entropy: onMatrix((x) => entropy(x)),
+  indexAdd: onMatrix((x) => indexAdd(x, pairedRows(x.shape[0]!), tanh(x))),
   constant: ([a], choice) => add(full(a.shape, choice / 4), a),
 };
 

@@ -7,6 +7,7 @@ import {
   add,
   allocationSites,
   broadcastTo,
+  cast,
   checkpoint,
   compile,
   concat,
@@ -198,6 +199,25 @@ describe('inputs larger than a binding', () => {
     expect(plan.shards.map(({ shard }) => shard)).toEqual([0, 1, 2, 3, 4]);
   });
 
+  it('are multiplied in parts, whichever way they lie', async () => {
+    const other = seededValue([8, 300], 'f32', 'ordinary', 4);
+    const products = (): Tensor[] => {
+      const [w, v] = [toTensor(weight), toTensor(other)];
+      const row = (length: number): Tensor => toTensor(seededValue([1, length], 'f32', 'ordinary', 5));
+      return [
+        matmul(row(8), w, { transposeB: true }),
+        matmul(row(300), w),
+        matmul(w, row(8), { transposeB: true }),
+        matmul(w, row(300), { transposeA: true, transposeB: true }),
+        matmul(row(300), v, { transposeB: true }),
+      ];
+    };
+    const expected = await evaluate(products(), { device: createReferenceDevice() });
+    const actual = await evaluate(products(), { device: createArenaDevice({ limits }) });
+    for (const [i, value] of actual.entries())
+      assertClose(await readBack(value), await readBack(expected[i]!), `product ${i}`, { absolute: 1e-5, norm: 1e-6 });
+  });
+
   it('and cannot be are errors that name the tensor, the limit and a cure', () => {
     const device = createArenaDevice({ limits });
     expect(() => compile((w: Tensor) => tanh(w), { device }).plan(placeholder(weight))).toThrow(
@@ -253,6 +273,21 @@ describe('errors', () => {
     expect(() => add(full([2, 3], 1), full([4], 1))).toThrow(
       /^add of .*\[2, 3\].*\[4\].*\(at .*memory-contract\.test\.ts:\d+:\d+\)$/s,
     );
+  });
+
+  it('of a run name the line that built the failing node, while origins are tracked', async () => {
+    const before = trackOrigins(true);
+    try {
+      const device = createReferenceDevice();
+      const late = gather(tensor([1, 2]), cast(tensor([0, 7]), 'i32'));
+      await expect(evaluate(late, { device })).rejects.toThrow(
+        /index 7 is outside the table's 2 rows \(at .*memory-contract\.test\.ts:\d+:\d+\)$/,
+      );
+      const early = gather(tensor([1, 2]), tensor(Int32Array.of(7)));
+      await expect(evaluate(early, { device })).rejects.toThrow(/rows \(at .*memory-contract\.test\.ts:\d+:\d+\)$/);
+    } finally {
+      trackOrigins(before);
+    }
   });
 
   it('say that a value was evaluated before its gradient was taken', async () => {

@@ -89,18 +89,3 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
     },
   };
 }
-
-/** Throws what the op of a step throws when its operands hold what it cannot take. */
-function checkGuard(
-  plan: Plan,
-  { op, inputs, attributes }: PlanGuard,
-  { pointers }: StepContext,
-  { buffer }: WebAssembly.Memory,
-): void {
-  if (!op.guard) return;
-  const data = op.guard.operands.map((operand) => {
-    const value = inputs[operand]!;
-    return hostView(buffer, pointers[value]!, plan.values[value]!);
-  });
-  op.guard.check({ inputs: inputs.map((value) => plan.values[value]!), data, attributes });
-}

@@ -6,7 +6,7 @@
  *   bool            a byte 0 or 1 in memory, all zeros or all ones in a lane
  */
 import { type DType, encoderOf } from '@mindseye/tensor-core';
-import { f32x4, i32, i32x4 } from '../emit/index.js';
+import { f32x4, i32x4 } from '../emit/index.js';
 import type { Expression, Local, Statement } from '../emit/index.js';
 import type { Lanes, VectorLoop } from '../kernels/vector-loop.js';
 
@@ -75,6 +75,3 @@ export function constantArgument(dtype: DType, value: number): number {
 /** A constant argument in all lanes. */
 export const splatConstant = (dtype: DType, argument: Local): Vector =>
   dtype === 'f32' ? f32x4.splat(argument as Local<'f32'>) : i32x4.splat(argument as Local<'i32'>);
-
-/** Moves a pointer by a number of bytes. */
-export const movedBy = (pointer: Pointer, bytes: Pointer): Expression<'i32'> => i32.add(pointer, bytes);

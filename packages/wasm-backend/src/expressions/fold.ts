@@ -1,7 +1,7 @@
 /**
  * The reduction of an expression: one accumulator per unrolled copy of the loop, of four lanes each.
  *
- *   sum of f32           in f64, two lanes per half, rounded to f32 once at the end
+ *   sum of f32           in f32 over `foldBlock` additions, those sums in f64, rounded to f32 once at the end
  *   sum of i32, u32      modulo 2^32
  *   max                  NaN if any is NaN; of nothing, the lowest number of the dtype
  */
@@ -11,14 +11,19 @@ import type { Expression, FunctionBuilder } from '../emit/index.js';
 import type { Lanes } from '../kernels/vector-loop.js';
 import type { Vector } from './node-code.js';
 
+/** Elements that may be added to one lane of an accumulator between two calls of `flush`. */
+export const foldBlock = 32;
+
 export interface Fold {
   /** Forgets what was added to the first `copies` accumulators. */
   start(copies: number): void;
   /** Adds four elements to the accumulator of `copy`. */
   add(copy: number, value: Vector): void;
-  /** What was added to each lane of one accumulator. */
+  /** Puts the sums of a block of the first `copies` accumulators to those of the blocks before it. */
+  flush(copies: number): void;
+  /** What was added to each lane of one accumulator, after `flush`. */
   lanes(copy: number): Vector;
-  /** What was added to all lanes of all accumulators, in every lane. */
+  /** What was added to all lanes of all accumulators, in every lane, after `flush`. */
   total(): Vector;
 }
 
@@ -30,38 +35,51 @@ const exchanges = [
 
 type Join = (a: Expression<'v128'>, b: Expression<'v128'>) => Expression<'v128'>;
 
-/** Accumulators of 32-bit lanes that `join` combines. */
+/** Accumulators of 32-bit lanes that `join` combines without error. */
 function foldOfWords(f: FunctionBuilder, copies: number, first: () => Expression<'v128'>, join: Join): Fold {
-  const sums = Array.from({ length: copies }, (_, i) => f.local('v128', `fold${i}`));
+  const folds = Array.from({ length: copies }, (_, i) => f.local('v128', `fold${i}`));
   return {
-    start: (count) => sums.slice(0, count).forEach((sum) => f.set(sum, first())),
-    add: (copy, value) => f.set(sums[copy]!, join(sums[copy]!, value)),
-    lanes: (copy) => sums[copy]!,
+    start: (count) => folds.slice(0, count).forEach((fold) => f.set(fold, first())),
+    add: (copy, value) => f.set(folds[copy]!, join(folds[copy]!, value)),
+    flush: () => {},
+    lanes: (copy) => folds[copy]!,
     total: () => {
-      const joined = f.let('joined', sums.reduce<Expression<'v128'>>(join, first()));
+      const joined = f.let('joined', folds.reduce<Expression<'v128'>>(join, first()));
       for (const order of exchanges) f.set(joined, join(joined, i32x4.shuffle(joined, joined, order)));
       return joined;
     },
   };
 }
 
-function foldOfF64Sums(f: FunctionBuilder, copies: number): Fold {
-  const halves = Array.from({ length: copies }, (_, i) => [f.local('v128', `low${i}`), f.local('v128', `high${i}`)] as const);
+function foldOfSums(f: FunctionBuilder, copies: number): Fold {
+  const parts = Array.from({ length: copies }, (_, i) => ({
+    block: f.local('v128', `block${i}`),
+    low: f.local('v128', `low${i}`),
+    high: f.local('v128', `high${i}`),
+  }));
+  const zero = f.let('zero', i32x4.constant(0, 0, 0, 0));
   return {
     start(count) {
-      for (const half of halves.slice(0, count).flat()) f.set(half, f64x2.constant(0));
+      for (const { block, low, high } of parts.slice(0, count)) for (const part of [block, low, high]) f.set(part, zero);
     },
     add(copy, value) {
-      const [low, high] = halves[copy]!;
-      f.set(low, f64x2.add(low, f64x2.promoteLowF32x4(value)));
-      f.set(high, f64x2.add(high, f64x2.promoteLowF32x4(i32x4.shuffle(value, value, [2, 3, 2, 3]))));
+      const { block } = parts[copy]!;
+      f.set(block, f32x4.add(block, value));
+    },
+    flush(count) {
+      for (const { block, low, high } of parts.slice(0, count)) {
+        f.set(low, f64x2.add(low, f64x2.promoteLowF32x4(block)));
+        f.set(high, f64x2.add(high, f64x2.promoteLowF32x4(i32x4.shuffle(block, block, [2, 3, 2, 3]))));
+        f.set(block, zero);
+      }
     },
     lanes(copy) {
-      const [low, high] = halves[copy]!;
+      const { low, high } = parts[copy]!;
       return f.let('sums', i32x4.shuffle(f32x4.demoteF64x2Zero(low), f32x4.demoteF64x2Zero(high), [0, 1, 4, 5]));
     },
     total() {
-      const joined = f.let('joined', halves.flat().reduce<Expression<'v128'>>(f64x2.add, f64x2.constant(0)));
+      const halves = parts.flatMap(({ low, high }) => [low, high]);
+      const joined = f.let('joined', halves.reduce<Expression<'v128'>>(f64x2.add, zero));
       const both = f64x2.add(joined, i32x4.shuffle(joined, joined, [2, 3, 0, 1]));
       const rounded = f.let('rounded', f32x4.demoteF64x2Zero(both));
       return f.let('total', i32x4.shuffle(rounded, rounded, [0, 0, 0, 0]));
@@ -78,7 +96,7 @@ const words =
     foldOfWords(f, copies, first, join);
 
 const makers: Readonly<Record<ReductionKind, Partial<Record<DType, FoldMaker>>>> = {
-  sum: { f32: foldOfF64Sums, i32: words(repeated(0), i32x4.add), u32: words(repeated(0), i32x4.add) },
+  sum: { f32: foldOfSums, i32: words(repeated(0), i32x4.add), u32: words(repeated(0), i32x4.add) },
   max: {
     f32: words(() => f32x4.constant(-Infinity), f32x4.max),
     i32: words(repeated(-0x80000000), i32x4.maxSigned),

@@ -17,6 +17,7 @@ import {
   emitTanh,
 } from '../kernels/transcendental.js';
 import { type TrigonometricName, emitTrigonometric } from '../kernels/trigonometric.js';
+import { vectorConstant } from '../kernels/vector-loop.js';
 import { castCode } from './casts.js';
 
 export type Vector = Local<'v128'>;
@@ -82,9 +83,10 @@ const select: NodeRow = () => () => (inputs) => {
 
 const cast: NodeRow = ([from], attributes) => {
   const convert = castCode(from!, (attributes as { readonly dtype: DType }).dtype);
-  return ({ f }) =>
-    ([x]) =>
-      convert(f, x!);
+  return ({ f }) => {
+    const write = convert(f);
+    return ([x]) => write(x!);
+  };
 };
 
 const shiftRight: NodeRow = (_dtypes, attributes) => {
@@ -103,7 +105,12 @@ const rows: Readonly<Record<string, NodeRow>> = {
   neg: byDType({ f32: direct((x) => f32x4.neg(x)), i32: direct((x) => i32x4.neg(x)) }),
   abs: onF32((x) => f32x4.abs(x)),
   sqrt: onF32((x) => f32x4.sqrt(x)),
-  rsqrt: onF32((x) => f32x4.div(f32x4.constant(1), f32x4.sqrt(x))),
+  rsqrt: byDType({
+    f32: ({ f }) => {
+      const one = vectorConstant(f, 'one', 1);
+      return ([x]) => f32x4.div(one, f32x4.sqrt(x!));
+    },
+  }),
   floor: onF32((x) => f32x4.floor(x)),
   exp: transcendental(emitExp),
   log: transcendental(emitLog),

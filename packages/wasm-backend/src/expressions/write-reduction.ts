@@ -6,13 +6,13 @@
  *   columns   the innermost axis is kept: a group of vectors of it is folded over all reduced loops, lane by lane, a cache line
  *             of every row at a time and without memory for sums; the epilogue is computed for the group
  */
-import type { Local } from '../emit/index.js';
-import { i32 } from '../emit/index.js';
 import { byteSizeOf } from '@mindseye/tensor-core';
-import { forEachGroup, forEachVector, single } from '../kernels/vector-loop.js';
-import { type Fold, foldOf, ownElements } from './fold.js';
+import { i32 } from '../emit/index.js';
+import type { Local } from '../emit/index.js';
+import { LANES, forEachGroup, forEachVector, single } from '../kernels/vector-loop.js';
+import { type Fold, foldBlock, foldOf, ownElements } from './fold.js';
 import { outputTypes } from './signature.js';
-import { walk } from './walk.js';
+import { inBlocks, walk, walkInBlocks } from './walk.js';
 import {
   type Pass,
   type SectionPointers,
@@ -65,7 +65,7 @@ export function writeRowReduction(writing: Writing): void {
   const map = writerOf(writing, 'map', pass.access);
   const ofOne = (operand: number) => ({ moves: false, pointer: ofEpilogue.of.get(operand)! });
   const epilogue = writerOf(writing, 'epilogue', ofOne, reduced);
-  const loop = { ...pass.loop, count: innermostCount(writing), unroll };
+  const innermost = innermostCount(writing);
   const types = outputTypes(expression);
   const written = outputs.map((output) => outputOf(writing, output));
   walk(f, levelsOf(writing, 'kept', [ofMap, ofEpilogue], mapOutputs(writing)), () => {
@@ -73,10 +73,13 @@ export function writeRowReduction(writing: Writing): void {
     walk(f, levelsOf(writing, 'reduced', [ofMap], mapOutputs(writing)), () => {
       pass.reset();
       map.writeFixed();
-      forEachVector(f, loop, (lanes) => {
-        map.write(lanes);
-        fold.add(lanes.copy, f.let('own', ownElements(kind, lanes, map.value(of))));
-        storeAll(map, expression.results, pass.outputs, lanes);
+      inBlocks(f, innermost, foldBlock * LANES * unroll, (count) => {
+        forEachVector(f, { ...pass.loop, count, unroll }, (lanes) => {
+          map.write(lanes);
+          fold.add(lanes.copy, f.let('own', ownElements(kind, lanes, map.value(of))));
+          storeAll(map, expression.results, pass.outputs, lanes);
+        });
+        fold.flush(unroll);
       });
     });
     f.set(reduced, fold.total());
@@ -114,14 +117,16 @@ export function writeColumnReduction(writing: Writing): void {
     forEachGroup(f, loop, (group) => {
       fold.start(group.length);
       descent.start();
-      walk(f, levelsOf(writing, 'reduced', [descent.pointers], descent.outputs), () => {
+      const down = levelsOf(writing, 'reduced', [descent.pointers], descent.outputs);
+      const add = (): void => {
         map.writeFixed();
         for (const lanes of group) {
           map.write(lanes);
           fold.add(lanes.copy, map.value(of));
           storeAll(map, expression.results, descent.outputs, lanes);
         }
-      });
+      };
+      walkInBlocks(f, down, foldBlock, add, () => fold.flush(group.length));
       for (const lanes of group) {
         f.set(reduced, fold.lanes(lanes.copy));
         epilogue.write(lanes);

@@ -8,23 +8,30 @@
 import { f32x4, i32x4, v128 } from '../emit/index.js';
 import type { Expression, FunctionBuilder, Local } from '../emit/index.js';
 import type { KernelContext, KernelHost } from './host.js';
-import { forEachVector } from './vector-loop.js';
+import { forEachVector, vectorConstant } from './vector-loop.js';
 
 export type HalfName = 'f16' | 'bf16';
 
-/** From the low halves of four lanes to f32. */
-export type Widening = (f: FunctionBuilder, codes: Local<'v128'>) => Expression<'v128'>;
+/** Called before the loops, where constants are set; writes the f32 of the codes in the low halves of four lanes. */
+export type Widening = (f: FunctionBuilder) => (codes: Local<'v128'>) => Expression<'v128'>;
 
-const words = (value: number): Expression<'v128'> => i32x4.constant(value, value, value, value);
+const words = (f: FunctionBuilder, value: number): Local<'v128'> =>
+  f.let('words', i32x4.constant(value, value, value, value));
 
 export const WIDENING: Readonly<Record<HalfName, Widening>> = {
-  bf16: (_f, codes) => i32x4.shl(codes, 16),
-  // The bits as an f32 stand for the value times 2^-112, subnormals included; infinity and NaN get their exponent back.
-  f16: (f, codes) => {
-    const magnitude = f.let('magnitude', i32x4.shl(v128.and(codes, words(0x7fff)), 13));
-    const scaled = f32x4.mul(magnitude, f32x4.constant(2 ** 112));
-    const special = v128.and(i32x4.gtSigned(magnitude, words(0x0f7fffff)), words(0x7f800000));
-    return v128.or(v128.or(scaled, special), i32x4.shl(v128.and(codes, words(0x8000)), 16));
+  bf16: () => (codes) => i32x4.shl(codes, 16),
+  f16: (f) => {
+    const kept = words(f, 0x8fffe000 | 0);
+    const scale = vectorConstant(f, 'scale', 2 ** 112);
+    const beyond = vectorConstant(f, 'beyond', 2 ** 16);
+    const exponent = words(f, 0x7f800000);
+    return (codes) => {
+      // Sign, exponent and fraction where an f32 has them: the value times 2^-112, subnormals included.
+      const small = v128.and(i32x4.shrSigned(i32x4.shl(codes, 16), 3), kept);
+      const scaled = f.let('scaled', f32x4.mul(small, scale));
+      // Infinity and NaN have come out as numbers that f16 does not have.
+      return v128.or(scaled, v128.and(f32x4.ge(f32x4.abs(scaled), beyond), exponent));
+    };
   },
 };
 
@@ -41,9 +48,10 @@ export function emitHalf({ module }: KernelContext): void {
   for (const dtype of ['f16', 'bf16'] as const) {
     const parameters = { out: 'i32', codes: 'i32', count: 'i32' } as const;
     module.function({ name: exportName(dtype), parameters, result: 'void', exported: true }, (f, p) => {
+      const widen = WIDENING[dtype](f);
       forEachVector(f, { cursors: [p.out], halfCursors: [p.codes], count: p.count, unroll: 2 }, (lanes) => {
         const codes = f.let('codes', lanes.loadHalf(p.codes));
-        f.do(lanes.store(p.out, WIDENING[dtype](f, codes)));
+        f.do(lanes.store(p.out, widen(codes)));
       });
     });
   }

@@ -42,7 +42,8 @@ export interface VectorLoop {
   readonly unroll: number;
 }
 
-const LANES = 4;
+/** Elements in a vector. */
+export const LANES = 4;
 
 /** Emits the loop, each unrolled copy of the body after the other. */
 export function forEachVector(f: FunctionBuilder, loop: VectorLoop, body: (lanes: Lanes) => void): void {

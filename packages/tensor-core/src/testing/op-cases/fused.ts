@@ -82,25 +82,6 @@ function norm(count: number): OpCase {
   };
 }
 
-const linear: OpCase = {
-  invocations: ({ values, maxLength }) => {
-    const length = arbitraryLength({ maxLength });
-    return fc
-      .tuple(arbitraryShape({ maxRank: 2, maxLength }), length, length, fc.boolean())
-      .chain(([lead, inputs, outputs, biased]) =>
-        fc
-          .tuple(
-            arbitraryValue([...lead, inputs], 'f32', rangeOf(values)),
-            arbitraryValue([outputs, inputs], 'f32', rangeOf(values)),
-            arbitraryValue([outputs]),
-          )
-          .map(([x, weight, bias]) => invocation(biased ? [x, weight, bias] : [x, weight])),
-      );
-  },
-  differentiable: everyInput,
-  tolerance: sumTolerance,
-};
-
 const rope: OpCase = {
   invocations: ({ values, maxLength }) => {
     const length = arbitraryLength({ maxLength });
@@ -216,7 +197,6 @@ const pairs = [
 ];
 
 export const fusedCases: Readonly<Record<string, OpCase>> = {
-  linear,
   rope,
   dropout,
   adamwStep,

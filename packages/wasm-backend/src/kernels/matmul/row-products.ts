@@ -8,7 +8,7 @@
  * differ from those of `matmul`, which adds in order.
  */
 import { i32, i32x4 } from '../../emit/index.js';
-import type { FunctionBuilder, Local } from '../../emit/index.js';
+import type { Expression, FunctionBuilder, Local } from '../../emit/index.js';
 import { type HalfName, WIDENING } from '../half.js';
 import { F32_BYTES } from '../host.js';
 import type { KernelContext, KernelHost } from '../host.js';
@@ -60,10 +60,11 @@ export function emitRowProducts(context: KernelContext): void {
       context.module.function({ name, parameters: PARAMETERS, result: 'void', exported: true }, (f, p) => {
         const bBytes = f.let('bBytes', i32.mul(p.k, bytesOf(storage)));
         const aBytes = f.let('aBytes', i32.mul(p.k, F32_BYTES));
-        const strides = { aBytes, bBytes };
+        const widen = storage === 'f32' ? undefined : WIDENING[storage](f);
+        const given = { aBytes, bBytes, widen, m: i + 1 };
         for (const rows of rowsOfB > 1 ? [rowsOfB, 1] : [1]) {
           f.countDown(p.n, rows, () => {
-            writeBlock(f, p, context, { storage, m: i + 1, rows, ...strides });
+            writeBlock(f, p, context, { ...given, rows });
             f.set(p.b, i32.add(p.b, i32.mul(bBytes, rows)));
             f.set(p.c, i32.add(p.c, rows * F32_BYTES));
           });
@@ -74,7 +75,8 @@ export function emitRowProducts(context: KernelContext): void {
 }
 
 interface Block {
-  readonly storage: StoredMatrix;
+  /** From the codes of B to f32, where B holds codes. */
+  readonly widen: ((codes: Local<'v128'>) => Expression<'v128'>) | undefined;
   /** Rows of A and of B. */
   readonly m: number;
   readonly rows: number;
@@ -85,7 +87,7 @@ interface Block {
 
 /** All products of m rows of A with `rows` rows of B. */
 function writeBlock(f: FunctionBuilder, p: Parameters, { arithmetic }: KernelContext, block: Block): void {
-  const { storage, m, rows, aBytes, bBytes } = block;
+  const { widen, m, rows, aBytes, bBytes } = block;
   const cursors = (count: number, start: Local<'i32'>, step: Local<'i32'>): Local<'i32'>[] => {
     const list: Local<'i32'>[] = [];
     for (let i = 0; i < count; i += 1) list.push(f.let('cursor', i === 0 ? start : i32.add(list[i - 1]!, step)));
@@ -96,14 +98,13 @@ function writeBlock(f: FunctionBuilder, p: Parameters, { arithmetic }: KernelCon
   const ofB = cursors(rows, p.b, bBytes);
   const sums = ofA.map(() => ofB.map(() => new Accumulators(f, 'sum', UNROLL)));
   for (const sum of sums.flat()) sum.fill(i32x4.constant(0, 0, 0, 0));
-  const isHalf = storage !== 'f32';
-  const loop = { cursors: isHalf ? ofA : [...ofA, ...ofB], halfCursors: isHalf ? ofB : [], count: p.k, unroll: UNROLL };
+  const loop = { cursors: widen ? ofA : [...ofA, ...ofB], halfCursors: widen ? ofB : [], count: p.k, unroll: UNROLL };
   forEachVector(f, loop, (lanes) => {
     const left = ofA.map((cursor) => f.let('left', lanes.own(lanes.load(cursor))));
     ofB.forEach((cursor, j) => {
       // Both sides: 0 times an infinity that is not a lane's own would be NaN.
-      const stored = f.let('stored', lanes.own(isHalf ? lanes.loadHalf(cursor) : lanes.load(cursor)));
-      const right = isHalf ? f.let('right', WIDENING[storage](f, stored)) : stored;
+      const stored = f.let('stored', lanes.own(widen ? lanes.loadHalf(cursor) : lanes.load(cursor)));
+      const right = widen ? f.let('right', widen(stored)) : stored;
       left.forEach((value, i) => {
         const sum = sums[i]![j]!.of(lanes.copy);
         f.set(sum, arithmetic.multiplyAdd(value, right, sum));
