@@ -14,8 +14,11 @@ const compare = (name: string, test: (a: number, b: number) => boolean): Op<NoAt
     stopsGradient: true,
   });
 
+/** y = (a = b), broadcast; NaN equals nothing. */
 export const equalOp: Op<NoAttributes> = compare('equal', (a, b) => a === b);
+/** y = (a < b), broadcast; false where either is NaN. */
 export const lessOp: Op<NoAttributes> = compare('less', (a, b) => a < b);
+/** y = (a ≤ b), broadcast; false where either is NaN. */
 export const lessEqualOp: Op<NoAttributes> = compare('lessEqual', (a, b) => a <= b);
 
 export const equal = (a: TensorLike, b: TensorLike): Tensor => applyOne(equalOp, pairOf(a, b), {});

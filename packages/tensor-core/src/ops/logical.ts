@@ -5,19 +5,21 @@ import { type NoAttributes, defineBinary, defineUnary } from './elementwise.js';
 
 const isBool = (dtype: DType): boolean => dtype === 'bool';
 
-/** Boolean algebra on bool tensors, broadcast, no gradient. */
+/** y = a and b, broadcast. */
 export const logicalAndOp: Op<NoAttributes> = defineBinary({
   name: 'logicalAnd',
   compute: (a, b) => a & b,
   accepts: isBool,
   stopsGradient: true,
 });
+/** y = a or b, broadcast. */
 export const logicalOrOp: Op<NoAttributes> = defineBinary({
   name: 'logicalOr',
   compute: (a, b) => a | b,
   accepts: isBool,
   stopsGradient: true,
 });
+/** y = not x. */
 export const logicalNotOp: Op<NoAttributes> = defineUnary({
   name: 'logicalNot',
   compute: (x) => 1 - x,

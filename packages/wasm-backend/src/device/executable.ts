@@ -5,7 +5,18 @@
  * every step, and the guards that look at inputs have passed. So a step can fail only on what another step computed, and the
  * plan overwrites donors after the last step that can: a rejected run has changed no input.
  */
-import { type DeviceBuffer, type Executable, type Place, type Plan, type PlanGuard, byteSizeOf, hostView, sizeOf } from '@mindseye/tensor-core';
+import {
+  type DeviceBuffer,
+  type Executable,
+  type HostArray,
+  type Place,
+  type Plan,
+  attributed,
+  byteSizeOf,
+  checkGuard,
+  hostView,
+  sizeOf,
+} from '@mindseye/tensor-core';
 import type { Expressions } from '../expressions/expressions.js';
 import type { Kernels } from '../kernels/index.js';
 import type { DeviceMemory, WasmBuffer } from './device-memory.js';
@@ -38,7 +49,7 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
   const donorOf = new Map(plan.donations.map(({ input, output }) => [output, input]));
   const fresh = plan.outputs.flatMap((_, position) => (donorOf.has(position) ? [] : [position]));
   const freshBytes = fresh.map((position) => byteLengthOf(plan, plan.outputs[position]!));
-  const early = new Set(plan.guards.map(({ step }) => step));
+  const checked = new Set(plan.guards.map(({ step }) => step));
   const traps: Poison = poison ? poisonOf(plan, kernels.memory) : noPoison;
 
   const run = (inputs: readonly WasmBuffer[], results: readonly WasmBuffer[]): void => {
@@ -48,12 +59,14 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
       place.kind === 'arena' ? working : bases[place.kind][place.position]!.pointer;
     const pointers = plan.places.map((place) => (place ? addressOf(place) + place.byteOffset : 0));
     const context: StepContext = { pointers, scratch: working + scratchAt, memo: new Map() };
-    for (const guard of plan.guards) checkGuard(plan, guard, context, kernels.memory);
+    const read = (value: number): HostArray => hostView(kernels.memory.buffer, pointers[value]!, plan.values[value]!);
+    for (const guard of plan.guards) checkGuard(plan, guard, read);
     traps.beforeRun(working, fresh.map((position) => results[position]!));
     steps.forEach((step, i) => {
-      if (!early.has(i)) checkGuard(plan, plan.steps[i]!, context, kernels.memory);
+      const planned = plan.steps[i]!;
+      if (!checked.has(i)) checkGuard(plan, planned, read);
       traps.beforeStep(context.scratch, scratchBytes);
-      step.run(context);
+      attributed(planned.origin, () => step.run(context));
       traps.afterStep(i, working);
     });
     const bytes = new Uint8Array(kernels.memory.buffer);

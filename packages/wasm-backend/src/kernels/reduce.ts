@@ -1,14 +1,13 @@
 /**
  * Reductions, and the broadcasts whose gradients they are.
  *
- * sumOfSquares adds in f64 (the norm of a whole gradient); row and column sums add in f32, rows in 16 interleaved partial
- * sums, columns in the order of rows.
+ * sumOfSquares adds in f64 (the norm of a whole gradient); column sums add in f32, in the order of rows.
  */
 import { f32x4, f64, f64x2, i32x4, v128 } from '../emit/index.js';
 import type { Local } from '../emit/index.js';
 import type { KernelContext, KernelHost } from './host.js';
 import { forEachRow, rowCursors } from './rows.js';
-import { Accumulators, forEachVector } from './vector-loop.js';
+import { forEachVector } from './vector-loop.js';
 
 const UNROLL = 4;
 
@@ -16,8 +15,6 @@ const UNROLL = 4;
 export interface ReduceKernels {
   /** Sum of x[i]^2, in double precision. */
   sumOfSquares(x: number, count: number): number;
-  /** out[r] = sum over c of x[r, c]. */
-  sumRows(out: number, x: number, rows: number, columns: number): void;
   /** out[c] += sum over r of x[r, c]. The caller sets `out` to zero first if it wants the plain sum. */
   addColumnSums(out: number, x: number, rows: number, columns: number): void;
   /** out[r, c] = x[r, c] + vector[c]; `out` may be `x`. */
@@ -27,7 +24,6 @@ export interface ReduceKernels {
 /** Emits the reductions. */
 export function emitReduce(context: KernelContext): void {
   emitSumOfSquares(context);
-  emitSumRows(context);
   emitAddColumnSums(context);
   emitAddRowVector(context);
 }
@@ -56,22 +52,6 @@ function emitSumOfSquares({ module }: KernelContext): void {
     });
     const total = [...low, ...high].reduce((a, b) => f.let('total', f64x2.add(a, b)));
     f.return(f64.add(f64x2.extractLane(total, 0), f64x2.extractLane(total, 1)));
-  });
-}
-
-function emitSumRows({ module }: KernelContext): void {
-  const parameters = { out: 'i32', x: 'i32', rows: 'i32', columns: 'i32' } as const;
-  module.function({ name: 'sumRows', parameters, result: 'void', exported: true }, (f, p) => {
-    const sums = new Accumulators(f, 'sum', UNROLL);
-    // The cursor itself moves to the next row.
-    forEachRow(f, p.rows, [[p.out, 4]], () => {
-      sums.fill(f32x4.constant(0));
-      forEachVector(f, { cursors: [p.x], count: p.columns, unroll: UNROLL }, (lanes) => {
-        const sum = sums.of(lanes.copy);
-        f.set(sum, f32x4.add(sum, lanes.own(lanes.load(p.x))));
-      });
-      f.do(v128.store32Lane(p.out, sums.sum(), 0));
-    });
   });
 }
 
@@ -106,18 +86,12 @@ function emitAddRowVector({ module }: KernelContext): void {
 /** Binds the reductions. */
 export function bindReduce(host: KernelHost): ReduceKernels {
   const sumOfSquares = host.kernel('sumOfSquares');
-  const sumRows = host.kernel('sumRows');
   const addColumnSums = host.kernel('addColumnSums');
   const addRowVector = host.kernel('addRowVector');
   return {
     sumOfSquares(x, count) {
       host.checkRange('sumOfSquares x', x, count);
       return sumOfSquares(x, count);
-    },
-    sumRows(out, x, rows, columns) {
-      host.checkMatrix('sumRows', { x }, rows, columns);
-      host.checkRange('sumRows out', out, rows);
-      sumRows(out, x, rows, columns);
     },
     addColumnSums(out, x, rows, columns) {
       host.checkMatrix('addColumnSums', { x }, rows, columns);

@@ -1,5 +1,4 @@
-/** Ops along the last axis: norms, softmax, cross entropy, sums, rotary embedding. */
-import { sizeOf } from '@mindseye/tensor-core';
+/** Ops along the last axis: norms, softmax, cross entropy, rotary embedding; and sums over rows. */
 import {
   type BackwardAttributes,
   type KernelRow,
@@ -102,19 +101,10 @@ interface ReduceAttributes {
   readonly axes: readonly number[];
 }
 
-const isSuffix = (axes: readonly number[], rank: number): boolean =>
-  axes.every((axis, i) => axis === rank - axes.length + i);
-
-/** Sums over the trailing axes (all of them included), and over the leading axis of a matrix. */
+/** Sums over the rows of a matrix, in one pass over it as it lies; all others are generated. */
 const sum: KernelRow<ReduceAttributes> = {
-  takes: ([x], _outputs, { axes }) =>
-    isF32(x) && (isSuffix(axes, x!.shape.length) || (x!.shape.length === 2 && axes.length === 1)),
-  run({ kernels, inputs: [x], outputs: [y], attributes: { axes } }) {
-    if (isSuffix(axes, x!.shape.length)) {
-      const rows = sizeOf(y!.shape);
-      kernels.sumRows(y!.pointer, x!.pointer, rows, rows === 0 ? 0 : sizeOf(x!.shape) / rows);
-      return;
-    }
+  takes: ([x], _outputs, { axes }) => isF32(x) && x!.shape.length === 2 && axes.length === 1 && axes[0] === 0,
+  run({ kernels, inputs: [x], outputs: [y] }) {
     clear(kernels.memory, y!);
     kernels.addColumnSums(y!.pointer, x!.pointer, rowsOf(x!), columnsOf(x!));
   },
