@@ -33,6 +33,7 @@ export { shardBoundaries } from './plan/shards.js';
 export { flopsOf, formatBytes, trafficOf } from './plan/explain.js';
 export { type MemoryBudget, setMemoryBudget } from './plan/budget.js';
 export { type AllocationSite, allocationSites } from './plan/roots.js';
+export { attributesKey, specKey } from './graph/key.js';
 export { trackOrigins } from './graph/origin.js';
 export { checkpoint, customGrad, grad, valueAndGrad } from './autograd/grad.js';
 export { type JacobianOptions, vectorJacobianProduct } from './autograd/gradients.js';

@@ -9,6 +9,7 @@ import { Arena } from './plan/arena.js';
 import { type ExecutionContext, PlanExecutable } from './plan/executable.js';
 import { lowerPlan } from './plan/lower.js';
 import { Poison } from './plan/poison.js';
+import { StepCache } from './plan/prepare.js';
 import { bindingAlignment } from './plan/slabs.js';
 import type { AdapterReport } from './report.js';
 import { createStatus } from './status.js';
@@ -78,9 +79,13 @@ export function createDevice(
 
   const buffers = new Buffers(gpu, limits);
   const arena = new Arena(gpu, buffers);
+  const pipelines = new PipelineCache(gpu);
   const lowering = {
-    pipelines: new PipelineCache(gpu),
-    uniforms: new UniformPool(gpu),
+    steps: new StepCache({
+      pipelines,
+      uniforms: new UniformPool(gpu),
+      largestGrid: limits.maxComputeWorkgroupsPerDimension,
+    }),
     limits,
     rejectsFaults: profile === 'checked',
   };
@@ -101,7 +106,7 @@ export function createDevice(
     profile,
     lost,
     get pipelineCount() {
-      return lowering.pipelines.size;
+      return pipelines.size;
     },
     limits: { bindingBytes: buffers.bindingBytes, viewAlignment: bindingAlignment },
     // A run that turns out bad must leave its donors as they were, so the checked profile writes over nothing.

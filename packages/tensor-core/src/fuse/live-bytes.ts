@@ -78,8 +78,8 @@ export function trackLiveBytes(
   values.forEach((_, value) => {
     if (storage[value]!.owner !== value || born[value]! < 0) return;
     add(before, born[value]!, dies[value]!, bytesOf(value));
-    const last = lastRead(value);
-    if (last >= 0) add(now, born[value]!, last, bytesOf(value));
+    const isAbsorbed = leaves.kinds[leaves.writers[value]!] === 'leaf' && lastRead(value) < 0;
+    if (!isAbsorbed) add(now, born[value]!, Math.max(born[value]!, lastRead(value)), bytesOf(value));
   });
 
   /** Owners of the operands that the merge keeps for longer, with the place where they die without it. */

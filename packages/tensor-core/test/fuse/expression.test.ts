@@ -6,7 +6,7 @@ import { placeholder } from '../../src/tensor.js';
 import { type FusedExpression, sectionsOf } from '../../src/fuse/expression.js';
 import { fusedExpressionOp } from '../../src/fuse/expression-op.js';
 import { scalarOps } from '../../src/fuse/scalar-ops.js';
-import { runReference, seededValue, widen } from '../../src/testing/index.js';
+import { assertClose, opCases, runReference, seededValue, widen } from '../../src/testing/index.js';
 import { type Application, differences, expressions, runGraph, sumOfProducts } from './support.js';
 
 const decomposed = ({ inputs, attributes }: Application, precision: 'f32' | 'f64' = 'f32'): HostTensor[] => {
@@ -103,6 +103,19 @@ describe('random expressions', () => {
     ])
       expect(seen).toContain(wanted);
     for (const name of scalarOps().keys()) expect(seen).toContain(name);
+  });
+
+  it('of ordinary numbers are well-conditioned: in 32 and in 64 bits they agree closely', () => {
+    const { tolerance } = opCases.fusedExpression!;
+    fc.assert(
+      fc.property(expressions({ values: 'ordinary', maxSteps: 12 }), ({ inputs, attributes }) => {
+        const exact = runReference(fusedExpressionOp, inputs.map(widen), attributes, 'f64');
+        runReference(fusedExpressionOp, inputs, attributes).forEach((value, i) =>
+          assertClose(value, exact[i]!, `output ${i}`, tolerance),
+        );
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   it('shrink to little', () => {

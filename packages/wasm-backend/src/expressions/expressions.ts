@@ -12,6 +12,8 @@ export type BoundExpression = (pointers: readonly number[]) => void;
 export interface Expressions {
   /** The kernel of an expression that `canEmit` is true of, for operands of these specs. */
   bind(expression: FusedExpression, operands: readonly TensorSpec[]): BoundExpression;
+  /** How many modules were made so far. */
+  modules(): number;
 }
 
 export function createExpressions({ memory, tier }: Pick<Kernels, 'memory' | 'tier'>): Expressions {
@@ -19,6 +21,7 @@ export function createExpressions({ memory, tier }: Pick<Kernels, 'memory' | 'ti
   const functions = new Map<string, ExpressionFunction>();
   const imports = { env: { memory, sin: Math.sin, cos: Math.cos } };
   return {
+    modules: () => functions.size,
     bind(expression, operands) {
       const signature = signatureOf(expression, operands);
       const key = expressionKey(expression, operands);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { f32, i32, ModuleBuilder, signedLeb128 } from '../../src/emit/index.js';
+import { f32, f64, i32, ModuleBuilder, signedLeb128 } from '../../src/emit/index.js';
 import type { Label } from '../../src/emit/index.js';
 import { build, instantiate } from './support.js';
 
@@ -145,6 +145,22 @@ describe('module', () => {
     const text = new TextDecoder('latin1').decode(module.encode());
     expect(text.split('\x60\x01\x7f\x01\x7f')).toHaveLength(2);
     expect(WebAssembly.Module.exports(compiled).map(({ name }) => name)).toEqual(['first', 'second']);
+  });
+
+  test('functions of the host are called, beside functions of the module', () => {
+    const module = new ModuleBuilder();
+    const host = module.import('half', ['f64'], 'f64');
+    const twice = module.function({ name: 'twice', parameters: { x: 'f64' }, result: 'f64', exported: false }, (f, p) => {
+      f.return(f64.add(p.x, p.x));
+    });
+    module.function({ name: 'run', parameters: { x: 'f64' }, result: 'f64', exported: true }, (f, p) => {
+      f.return(f.call(host, f.call(twice, f.call(twice, p.x))));
+    });
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    const imports = { env: { memory, half: (x: number) => x / 2 } };
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.encode()), imports);
+    expect((exports['run'] as (x: number) => number)(1.25)).toBe(2.5);
+    expect(() => module.import('late', [], 'void')).toThrow(/before adding functions/);
   });
 
   test('a shared memory is imported as shared', () => {

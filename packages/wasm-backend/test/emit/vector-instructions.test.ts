@@ -48,6 +48,7 @@ describe('f32x4', () => {
     ['abs', f32x4.abs, Math.abs],
     ['neg', f32x4.neg, (x: number) => -x],
     ['sqrt', f32x4.sqrt, Math.sqrt],
+    ['floor', f32x4.floor, Math.floor],
   ] as const)('%s', (_name, instruction, reference) => {
     expect(floats(evaluate([A], (a) => instruction(a)))).toEqual(lanes((a) => Math.fround(reference(a))));
   });
@@ -83,6 +84,10 @@ describe('f32x4', () => {
     expect(floats(evaluate([whole], (a) => f32x4.convertI32x4Signed(a)))).toEqual([1, -7, 2 ** 24, -(2 ** 31)]);
     const x = Float32Array.of(1.9, -1.9, Number.NaN, 1e20);
     expect(integers(evaluate([x], (a) => f32x4.truncSatSigned(a)))).toEqual([1, -1, 0, 2 ** 31 - 1]);
+    expect(integers(evaluate([x], (a) => f32x4.truncSatUnsigned(a)))).toEqual([1, 0, 0, -1]);
+    expect(floats(evaluate([whole], (a) => f32x4.convertI32x4Unsigned(a)))).toEqual(
+      [1, 2 ** 32 - 7, 2 ** 24, 2 ** 31].map(Math.fround),
+    );
   });
 
   test('relaxed madd and nmadd round once or twice', () => {
@@ -115,8 +120,23 @@ describe('i32x4', () => {
     ['mul', i32x4.mul, Math.imul],
     ['eq', i32x4.eq, (x: number, y: number) => (x === y ? -1 : 0)],
     ['ne', i32x4.ne, (x: number, y: number) => (x === y ? 0 : -1)],
+    ['ltSigned', i32x4.ltSigned, (x: number, y: number) => (x < y ? -1 : 0)],
+    ['ltUnsigned', i32x4.ltUnsigned, (x: number, y: number) => (x >>> 0 < y >>> 0 ? -1 : 0)],
+    ['gtSigned', i32x4.gtSigned, (x: number, y: number) => (x > y ? -1 : 0)],
+    ['gtUnsigned', i32x4.gtUnsigned, (x: number, y: number) => (x >>> 0 > y >>> 0 ? -1 : 0)],
+    ['leSigned', i32x4.leSigned, (x: number, y: number) => (x <= y ? -1 : 0)],
+    ['leUnsigned', i32x4.leUnsigned, (x: number, y: number) => (x >>> 0 <= y >>> 0 ? -1 : 0)],
+    ['geSigned', i32x4.geSigned, (x: number, y: number) => (x >= y ? -1 : 0)],
+    ['minSigned', i32x4.minSigned, Math.min],
+    ['minUnsigned', i32x4.minUnsigned, (x: number, y: number) => Math.min(x >>> 0, y >>> 0) | 0],
+    ['maxSigned', i32x4.maxSigned, Math.max],
+    ['maxUnsigned', i32x4.maxUnsigned, (x: number, y: number) => Math.max(x >>> 0, y >>> 0) | 0],
   ] as const)('%s', (_name, instruction, reference) => {
     expect(integers(evaluate([X, Y], instruction))).toEqual(each(reference));
+  });
+
+  test('neg', () => {
+    expect(integers(evaluate([X], (x) => i32x4.neg(x)))).toEqual(each((x) => -x | 0));
   });
 
   test('shifts, constants, splat and lanes', () => {
@@ -191,6 +211,14 @@ describe('f64x2', () => {
     expect(doubles(evaluate([X], (x) => f64x2.splat(f64x2.extractLane(x, 1))))).toEqual([-3, -3]);
     expect(doubles(evaluate([A], (a) => f64x2.promoteLowF32x4(a)))).toEqual([1.5, -2]);
   });
+
+  test('constant, nearest, narrowing and conversion to integers', () => {
+    expect(doubles(evaluate([], () => f64x2.constant(0.1)))).toEqual([0.1, 0.1]);
+    const halves = Float64Array.of(2.5, -3.7);
+    expect(doubles(evaluate([halves], (x) => f64x2.nearest(x)))).toEqual([2, -4]);
+    expect(floats(evaluate([Y], (y) => f32x4.demoteF64x2Zero(y)))).toEqual([Math.fround(0.1), 7, 0, 0]);
+    expect(integers(evaluate([halves], (x) => f64x2.truncSatSignedZero(x)))).toEqual([2, -3, 0, 0]);
+  });
 });
 
 describe('v128', () => {
@@ -229,6 +257,13 @@ describe('v128', () => {
     new Int32Array(memory.buffer, 0, 8).set([...X, ...Y]);
     run();
     expect([...new Int32Array(memory.buffer, 32, 6)]).toEqual([5, 0, 0, 0, -1, 5]);
+    expect(integers(evaluate([X], () => v128.load16x4Unsigned(0)))).toEqual([12, 0, 0xffff, 0xffff]);
+    const narrow = build({}, 'void', (f) => {
+      f.do(v128.store8Lane(32, v128.load(0), 4), v128.store16Lane(36, v128.load(0), 2));
+    });
+    new Int32Array(narrow.memory.buffer, 0, 4).set(X);
+    narrow.run();
+    expect([...new Uint8Array(narrow.memory.buffer, 32, 8)]).toEqual([255, 0, 0, 0, 255, 255, 0, 0]);
   });
 
   test('a plain number is no vector', () => {

@@ -14,6 +14,9 @@ import { type Product, weightElement, weightFunctions } from './product.js';
 /** More rows than this go by tiles. */
 export const mostRows = 4;
 
+/** Rows that the shader computes: one alone, or four, of which those beyond the last are copies of it and not stored. */
+const computedRows = (rows: number): number => (rows === 1 ? 1 : mostRows);
+
 const columnsPerBlock = 4;
 const parts = 16;
 const invocations = columnsPerBlock * parts;
@@ -25,7 +28,8 @@ const wordElements: Partial<Record<DType, readonly string[]>> = {
   f16: ['f16ToF32(word & 0xffffu)', 'f16ToF32(word >> 16u)'],
 };
 
-export function fewRowsDispatch({ name, m: rows, n, k, weight, hasBias }: Product): Dispatch {
+export function fewRowsDispatch({ name, m, n, k, weight, hasBias }: Product): Dispatch {
+  const rows = computedRows(m);
   const uniforms = new Uniforms();
   const perWord = elementsPerWord(weight);
   const isWhole = k % perWord === 0;
@@ -53,6 +57,8 @@ export function fewRowsDispatch({ name, m: rows, n, k, weight, hasBias }: Produc
     body: `  let columns = ${uniforms.u32(n)};
   let units = ${uniforms.u32(k / unit)};
   let depth = ${uniforms.u32(k)};
+  let rows = ${uniforms.u32(m)};
+${eachRow((row) => `  let x${row} = min(${row}u, rows - 1u) * depth;`)}
   let part = lane % ${parts}u;
   let column = block * ${columnsPerBlock}u + lane / ${parts}u;
   let isHere = column < columns;
@@ -62,7 +68,7 @@ export function fewRowsDispatch({ name, m: rows, n, k, weight, hasBias }: Produc
 ${elements
   .map((_, i) => `    let w${i} = ${elements[i]};`)
   .join('\n')}
-${eachRow((row) => `    sum[${row}] += ${elements.map((_, i) => `a[${row}u * depth + at * ${unit}u + ${i}u] * w${i}`).join(' + ')};`)}
+${eachRow((row) => `    sum[${row}] += ${elements.map((_, i) => `a[x${row} + at * ${unit}u + ${i}u] * w${i}`).join(' + ')};`)}
   }
 ${eachRow((row) => `  partial[${row * invocations}u + lane] = sum[${row}];`)}
   for (var half = ${parts / 2}u; half > 0u; half /= 2u) {
@@ -72,7 +78,7 @@ ${eachRow((row) => `      partial[${row * invocations}u + lane] += partial[${row
     }
   }
   if (isHere && part == 0u) {
-${eachRow((row) => `    y[${row}u * columns + column] = partial[${row * invocations}u + lane]${hasBias ? ' + bias[column]' : ''};`)}
+${eachRow((row) => `    if (${row}u < rows) { y[${row}u * columns + column] = partial[${row * invocations}u + lane]${hasBias ? ' + bias[column]' : ''}; }`)}
   }`,
   });
 }

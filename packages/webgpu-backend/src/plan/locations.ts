@@ -44,7 +44,7 @@ export function locate(plan: Plan, { protectsDonors, largestSlab }: LocationOpti
   const { ranges, slabBytes } = layOutSlabs({
     plan,
     isIntermediate: (value) => owns(value) && places[value]?.kind === 'arena',
-    mayOverwrite: (output, owner) =>
+    liesOn: (output, owner) =>
       liesOn(places[output], places[owner]) && isAsLong(plan.values[output]!, plan.values[owner]!),
     largestSlab,
   });

@@ -1,13 +1,13 @@
 /** A plan as GPU commands: each step's dispatches with pipelines, uniform blocks and places of their operands. */
-import type { Plan, PlanStep, TensorSpec } from '@mindseye/tensor-core';
+import type { Plan, PlanStep } from '@mindseye/tensor-core';
 import { gpuBytesOf, wordBytes } from '../element.js';
 import { WebGpuError } from '../errors.js';
-import { kernelOf } from '../kernels/table.js';
-import type { Pipeline, PipelineCache } from '../pipelines.js';
+import type { Pipeline } from '../pipelines.js';
 import { statusBytes } from '../status.js';
-import type { UniformBlock, UniformPool } from '../uniform-pool.js';
-import { type BindingSource, type Dispatch, foldGrid } from '../wgsl/dispatch.js';
+import type { UniformBlock } from '../uniform-pool.js';
+import type { BindingSource } from '../wgsl/dispatch.js';
 import { type Location, type PlanLocations, locate } from './locations.js';
+import type { PreparedDispatch, StepCache } from './prepare.js';
 
 /** A storage binding: the bytes of a value, or the status words. */
 export interface BoundRange {
@@ -30,28 +30,27 @@ export interface LoweredPlan extends PlanLocations {
 }
 
 export interface LoweringContext {
-  readonly pipelines: PipelineCache;
-  readonly uniforms: UniformPool;
-  readonly limits: Readonly<Record<'maxBufferSize' | 'maxComputeWorkgroupsPerDimension', number>>;
+  readonly steps: StepCache;
+  readonly limits: Readonly<Record<'maxBufferSize', number>>;
   /** Whether a run that finds a bad index is rejected. */
   readonly rejectsFaults: boolean;
 }
 
-export function lowerPlan(plan: Plan, { pipelines, uniforms, limits, rejectsFaults }: LoweringContext): LoweredPlan {
+export function lowerPlan(plan: Plan, { steps, limits, rejectsFaults }: LoweringContext): LoweredPlan {
   const locationsFor = (protectsDonors: boolean): PlanLocations =>
     locate(plan, { protectsDonors, largestSlab: limits.maxBufferSize });
-  const dispatchesFor = (located: PlanLocations): Dispatch[][] =>
-    plan.steps.map((step) => dispatchesOf(plan, step, overwrittenIn(step, located)));
+  const prepare = (located: PlanLocations): (readonly PreparedDispatch[])[] =>
+    plan.steps.map((step) => steps.prepare(plan, step, overwrittenIn(step, located)));
 
   // Which kernels check indices does not depend on where their operands lie; whether donors are kept depends on the former.
   let located = locationsFor(rejectsFaults);
-  let dispatches = dispatchesFor(located);
-  const checksIndices = dispatches.some((list) =>
+  let prepared = prepare(located);
+  const checksIndices = prepared.some((list) =>
     list.some(({ bindings }) => bindings.some(({ kind }) => kind === 'status')),
   );
   if (rejectsFaults && !checksIndices) {
     located = locationsFor(false);
-    dispatches = dispatchesFor(located);
+    prepared = prepare(located);
   }
 
   const rangeOf = (step: PlanStep, source: BindingSource): BoundRange => {
@@ -64,15 +63,10 @@ export function lowerPlan(plan: Plan, { pipelines, uniforms, limits, rejectsFaul
     };
   };
   const commands = plan.steps.flatMap((step, i) =>
-    dispatches[i]!.map((dispatch): Command => {
-      const ranges = dispatch.bindings.map((source) => rangeOf(step, source));
-      checkBindings(dispatch.name, ranges);
-      return {
-        pipeline: pipelines.pipelineOf(dispatch),
-        uniforms: uniforms.block(dispatch.uniforms),
-        ranges,
-        grid: foldGrid(dispatch.workgroups, limits.maxComputeWorkgroupsPerDimension),
-      };
+    prepared[i]!.map(({ name, bindings, pipeline, uniforms, grid }): Command => {
+      const ranges = bindings.map((source) => rangeOf(step, source));
+      checkBindings(name, ranges);
+      return { pipeline, uniforms, ranges, grid };
     }),
   );
   return { ...located, commands, checksIndices };
@@ -84,22 +78,6 @@ const overwrittenIn = ({ inputs, outputs }: PlanStep, { locations }: PlanLocatio
     const output = outputs.findIndex((value) => sameLocation(locations[value]!, locations[input]!));
     return output < 0 ? undefined : output;
   });
-
-function dispatchesOf(
-  { values }: Plan,
-  { op, inputs, outputs, attributes }: PlanStep,
-  overwritten: readonly (number | undefined)[],
-): Dispatch[] {
-  const specs = (list: readonly number[]): TensorSpec[] => list.map((value) => values[value]!);
-  const isInPlace = overwritten.some((output) => output !== undefined);
-  const dispatches = kernelOf(op.name)!.lower({
-    inputs: specs(inputs),
-    outputs: specs(outputs),
-    attributes,
-    ...(isInPlace && { overwritten }),
-  });
-  return dispatches.filter(({ workgroups }) => workgroups > 0);
-}
 
 /** A name for each buffer that a plan can bind. */
 function bufferOf(location: Location | 'status'): string {

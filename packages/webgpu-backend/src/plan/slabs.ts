@@ -3,14 +3,13 @@
  *
  * WebGPU refuses a dispatch that binds one buffer both read-only and read-write, even on ranges that do not touch. So owners
  * are coloured: no two share a slab of which a step reads one and writes the other. (An owner may be written by several
- * steps, each a piece of it.) Within the allowed slabs an owner takes the first gap that is free over its whole life, in the
- * slab that grows least. Most plans need three slabs; nothing limits their number.
+ * steps, each a piece of it.) Most plans need three slabs; nothing limits their number.
  *
- * Where the plan lets a step write over a dying operand, the output takes over the operand's range, unless that would break
- * the rule for something else.
+ * Where the plan writes an output over a dying operand, both are one range.
  */
-import type { Plan } from '@mindseye/tensor-core';
+import { type Plan, lifetimesOf } from '@mindseye/tensor-core';
 import { gpuBytesOf } from '../element.js';
+import { pack } from './packing.js';
 
 /** minStorageBufferOffsetAlignment of every device: views and slab ranges start at multiples of it. */
 export const bindingAlignment = 256;
@@ -29,120 +28,68 @@ export interface SlabLayout {
 }
 
 export interface SlabRequest {
-  readonly plan: Pick<Plan, 'values' | 'steps' | 'storage' | 'lastUses'>;
+  readonly plan: Pick<Plan, 'values' | 'inputs' | 'outputs' | 'steps' | 'storage'>;
   /** Whether this owner is to be placed. */
   readonly isIntermediate: (owner: number) => boolean;
-  /** Whether a step may write this output over the bytes of an owner that it reads last. */
-  readonly mayOverwrite: (output: number, owner: number) => boolean;
+  /** Whether the plan writes this output over the bytes of an owner that the step reads last. */
+  readonly liesOn: (output: number, owner: number) => boolean;
   /** No slab grows beyond, unless one value alone does. */
   readonly largestSlab: number;
 }
 
-interface LiveRange {
-  owner: number;
-  readonly start: number;
-  readonly end: number;
+/** Owners that share one range, one after the other. */
+interface Chain {
+  readonly byteLength: number;
+  readonly born: number;
+  dies: number;
+  readonly apart: Set<number>;
 }
 
 const align = (bytes: number): number =>
   Math.max(bindingAlignment, Math.ceil(bytes / bindingAlignment) * bindingAlignment);
 
-export function layOutSlabs({ plan, isIntermediate, mayOverwrite, largestSlab }: SlabRequest): SlabLayout {
-  const { values, steps, storage, lastUses } = plan;
-  const ranges: (SlabRange | undefined)[] = values.map(() => undefined);
-  const apart = ownersApart(plan, isIntermediate);
-  const live: LiveRange[][] = [];
-  const slabBytes: number[] = [];
-
-  /** Slabs of owners that must lie apart from this one; `except` is going to be overwritten by it. */
-  const forbiddenFor = (owner: number, except?: number): Set<number> =>
-    new Set([...(apart.get(owner) ?? [])].flatMap((other) => (other === except ? [] : (ranges[other]?.slab ?? []))));
-
-  const place = (owner: number): SlabRange => {
-    const size = align(gpuBytesOf(values[owner]!));
-    const forbidden = forbiddenFor(owner);
-    let best = { slab: live.length, start: 0, growth: Infinity };
-    for (let slab = 0; slab < live.length; slab++) {
-      if (forbidden.has(slab)) continue;
-      const start = firstFit(live[slab]!, size);
-      const growth = Math.max(0, start + size - slabBytes[slab]!);
-      if (start + size <= largestSlab && growth < best.growth) best = { slab, start, growth };
-    }
-    const { slab, start } = best;
-    insert((live[slab] ??= []), { owner, start, end: start + size });
-    slabBytes[slab] = Math.max(slabBytes[slab] ?? 0, start + size);
-    return { slab, offset: start };
-  };
-
+export function layOutSlabs(request: SlabRequest): SlabLayout {
+  const { plan, isIntermediate, liesOn, largestSlab } = request;
+  const { values, steps, storage } = plan;
+  const { born, dies } = lifetimesOf(plan, storage);
+  const chains: Chain[] = [];
+  const chainOf = new Map<number, number>();
+  const ownersOf = (list: readonly number[]): number[] => [
+    ...new Set(list.map((value) => storage[value]!.owner).filter(isIntermediate)),
+  ];
   steps.forEach(({ inputs, outputs }, i) => {
-    const read = new Set(inputs.map((value) => storage[value]!.owner));
-    const free = new Set(lastUses[i]!.filter((owner) => read.has(owner) && ranges[owner] !== undefined));
-    const waiting: number[] = [];
-    for (const output of outputs) {
-      const { owner } = storage[output]!;
-      if (ranges[owner] || !isIntermediate(owner)) continue;
-      const under = [...free].find(
-        (other) => mayOverwrite(owner, other) && !forbiddenFor(owner, other).has(ranges[other]!.slab),
-      );
-      if (under === undefined) {
-        waiting.push(owner);
-        continue;
-      }
-      free.delete(under);
-      ranges[owner] = ranges[under]!;
-      live[ranges[owner].slab]!.find((range) => range.owner === under)!.owner = owner;
-    }
-    for (const owner of new Set(waiting)) ranges[owner] = place(owner);
-    const dead = new Set(lastUses[i]);
-    for (const slab of live)
-      for (let at = slab.length - 1; at >= 0; at--) if (dead.has(slab[at]!.owner)) slab.splice(at, 1);
-  });
-  return largestFirst(ranges, slabBytes);
-}
-
-/** For each owner those that a step reads while it writes the owner, or writes while it reads it. */
-function ownersApart(
-  { steps, storage }: SlabRequest['plan'],
-  isIntermediate: SlabRequest['isIntermediate'],
-): ReadonlyMap<number, ReadonlySet<number>> {
-  const apart = new Map<number, Set<number>>();
-  const add = (owner: number, other: number): unknown =>
-    (apart.get(owner) ?? apart.set(owner, new Set()).get(owner)!).add(other);
-  const ownersOf = (list: readonly number[]): Set<number> =>
-    new Set(list.map((value) => storage[value]!.owner).filter(isIntermediate));
-  for (const { inputs, outputs } of steps) {
     const read = ownersOf(inputs);
+    for (const owner of ownersOf(outputs)) {
+      if (chainOf.has(owner)) continue;
+      const under = read.find((other) => dies[other] === i && liesOn(owner, other));
+      const chain =
+        under === undefined
+          ? chains.push({
+              byteLength: align(gpuBytesOf(values[owner]!)),
+              born: born[owner]!,
+              dies: dies[owner]!,
+              apart: new Set(),
+            }) - 1
+          : chainOf.get(under)!;
+      chainOf.set(owner, chain);
+      chains[chain]!.dies = dies[owner]!;
+    }
     for (const written of ownersOf(outputs)) {
       for (const other of read) {
-        add(written, other);
-        add(other, written);
+        const [a, b] = [chainOf.get(written)!, chainOf.get(other)!];
+        if (a === b) continue;
+        chains[a]!.apart.add(b);
+        chains[b]!.apart.add(a);
       }
     }
-  }
-  return apart;
-}
-
-/** Slabs in order of size: plans share slabs by number, so that their large ones lie on each other. */
-function largestFirst(ranges: readonly (SlabRange | undefined)[], slabBytes: readonly number[]): SlabLayout {
+  });
+  const { places, slabBytes } = pack(chains, largestSlab);
+  // Plans share slabs by number: in order of size, their large ones lie on each other.
   const order = slabBytes.map((_, slab) => slab).sort((a, b) => slabBytes[b]! - slabBytes[a]!);
   const numbers = new Map(order.map((slab, number) => [slab, number]));
-  return {
-    ranges: ranges.map((range) => range && { ...range, slab: numbers.get(range.slab)! }),
-    slabBytes: order.map((slab) => slabBytes[slab]!),
-  };
-}
-
-/** Lowest start of a gap of `size` bytes between ranges sorted by start. */
-function firstFit(ranges: readonly LiveRange[], size: number): number {
-  let start = 0;
-  for (const range of ranges) {
-    if (range.start - start >= size) return start;
-    start = Math.max(start, range.end);
-  }
-  return start;
-}
-
-function insert(ranges: LiveRange[], range: LiveRange): void {
-  const at = ranges.findIndex(({ start }) => start > range.start);
-  ranges.splice(at < 0 ? ranges.length : at, 0, range);
+  const ranges = values.map((_, value) => {
+    const place = places[chainOf.get(value) ?? -1];
+    return place && { slab: numbers.get(place.slab)!, offset: place.offset };
+  });
+  return { ranges, slabBytes: order.map((slab) => slabBytes[slab]!) };
 }
