@@ -26,6 +26,7 @@ export { type Plan, type PlanPasses, buildPlan, noPasses } from './plan/plan.js'
 export type { PlanStep, Program } from './plan/program.js';
 export { type ArenaLayout, type Slot, layOutArena } from './plan/arena.js';
 export type { Place } from './plan/places.js';
+export { explainExpression } from './fuse/explain.js';
 export { attributed, checkGuard } from './plan/check-guard.js';
 export type { PlanGuard, Shard } from './plan/lower.js';
 export { type Lifetimes, type Storage, lifetimesOf, storageOf } from './plan/storage.js';

@@ -14,6 +14,9 @@ function withoutSubnormals(value: HostTensor): HostTensor {
   return value;
 }
 
+/** A bitcast makes subnormals on the way, where no operand shows them. */
+const makesSubnormals = (attributes: object): boolean => JSON.stringify(attributes).includes('"bitcast"');
+
 /** Scores up to 10^4 lose four digits in f32 before their exponential; the reference sums them in 64 bits. */
 const wider: Readonly<Record<string, Tolerance>> = {
   attention: { absolute: 1e-3, relative: 1e-3, norm: 1e-3 },
@@ -28,13 +31,15 @@ describe.each([
   test.each([...opTable.keys()])('%s', async (name) => {
     const { tolerance, ...opCase } = opCases[name]!;
     const allowed = (values === 'extreme' ? wider[name] : undefined) ?? tolerance ?? { absolute: 1e-6, relative: 1e-5 };
-    const compare = ({ inputs, attributes }: OpInvocation): Promise<void> =>
-      compareWithReference(
+    const compare = ({ inputs, attributes }: OpInvocation): Promise<void> => {
+      fc.pre(name !== 'fusedExpression' || values === 'ordinary' || !makesSubnormals(attributes));
+      return compareWithReference(
         gpu,
         name,
         { inputs: inputs.map(withoutSubnormals), attributes },
         { ...allowed, absolute: Math.max(allowed.absolute ?? 0, smallestNormal) },
       );
+    };
     await fc.assert(fc.asyncProperty(opCase.invocations({ values, maxLength }), compare), { numRuns: 8 });
   });
 });

@@ -1,4 +1,8 @@
 /** A plan as a table that a person can read: what runs, how large it is, what it costs, and who causes the peak. */
+import { explainExpression } from '../fuse/explain.js';
+import { fusedExpressionOp } from '../fuse/expression-op.js';
+import type { FusedExpression } from '../fuse/expression.js';
+import type { Op } from '../op.js';
 import { formatShape, sizeOf } from '../shape.js';
 import type { TensorSpec } from '../tensor.js';
 import type { Place } from './places.js';
@@ -35,7 +39,7 @@ export function explainPlan(plan: Plan): string {
   };
   const rows = steps.map((step, i) => [
     String(i),
-    `${step.outputs.map((value) => `${describe(value)}${placeNote(places[value])}`).join(', ')} = ${step.op.name}(${step.inputs.map((value) => (storage[value]!.owner === value ? `%${value}` : describe(value))).join(', ')})`,
+    `${step.outputs.map((value) => `${describe(value)}${placeNote(places[value])}`).join(', ')} = ${step.op.name}(${step.inputs.map((value) => (storage[value]!.owner === value ? `%${value}` : describe(value))).join(', ')})${expressionNote(step)}`,
     formatBytes(trafficOf(step, values)),
     formatCount(flopsOf(step, values), 'FLOP'),
     [step.recomputed ? 'recomputed' : '', step.origin ?? ''].filter(Boolean).join(' '),
@@ -74,6 +78,9 @@ function explainPeak(plan: Plan, describe: (value: number) => string): string[] 
     ...(rest > 0 ? [`  and ${rest} smaller`] : []),
   ];
 }
+
+const expressionNote = ({ op, attributes }: PlanStep): string =>
+  op === (fusedExpressionOp as Op) ? `: ${explainExpression(attributes as FusedExpression)}` : '';
 
 function placeNote(place: Place | undefined): string {
   if (place?.kind === 'output') return ' → output';

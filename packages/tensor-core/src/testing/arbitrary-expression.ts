@@ -177,7 +177,7 @@ interface SectionRequest {
 }
 
 function buildSection({ values, constants, operands, space, steps, reduced }: SectionRequest): SectionBuilder {
-  const builder: SectionBuilder = { values, constants, nodes: [], isExact: [] };
+  const builder: SectionBuilder = { values, constants, nodes: [], isExact: [], hidden: new Set() };
   if (reduced) {
     builder.nodes.push(reduced.node);
     builder.isExact.push(reduced.exact);

@@ -19,6 +19,8 @@ export interface SectionBuilder {
   readonly nodes: ExpressionNode[];
   /** For each node, whether every engine computes the very same bits. */
   readonly isExact: boolean[];
+  /** Nodes that no rule may read any more: steps on the way to a bounded number that are not bounded themselves. */
+  readonly hidden: Set<number>;
 }
 
 export type ExpressionRule = (builder: SectionBuilder, places: readonly number[], choice: number) => void;
@@ -70,7 +72,7 @@ const exactButForZeros = new Set(['floor', 'maximum', 'minimum']);
 function pick(builder: SectionBuilder, dtype: DType, place: number, wanted: Wanted = 'any'): number {
   const needsExact = wanted === 'exact' && builder.values !== 'anything';
   const fitting = builder.nodes.flatMap((node, i) =>
-    node.dtype === dtype && (!needsExact || builder.isExact[i]!) ? [i] : [],
+    node.dtype === dtype && !builder.hidden.has(i) && (!needsExact || builder.isExact[i]!) ? [i] : [],
   );
   return fitting.length > 0
     ? fitting[fitting.length - 1 - (place % fitting.length)]!
@@ -81,8 +83,15 @@ function pick(builder: SectionBuilder, dtype: DType, place: number, wanted: Want
 const arithmetic = ({ values }: SectionBuilder): Wanted => (values === 'extreme' ? 'exact' : 'any');
 const isBounded = ({ values }: SectionBuilder): boolean => values === 'ordinary' || values === 'smooth';
 
-const squarePlusOne = (builder: SectionBuilder, x: number): number =>
-  addApply(builder, 'add', [addApply(builder, 'mul', [x, x]), addConstant(builder, 'f32', 2)]);
+function hide(builder: SectionBuilder, node: number): number {
+  builder.hidden.add(node);
+  return node;
+}
+
+function squarePlusTwo(builder: SectionBuilder, x: number): number {
+  const square = hide(builder, addApply(builder, 'mul', [x, x]));
+  return hide(builder, addApply(builder, 'add', [square, addConstant(builder, 'f32', 2)]));
+}
 
 /** `guard` keeps the operand bounded or away from poles where the values ask for that. */
 const float =
@@ -174,7 +183,7 @@ const cast = kinked((builder, [place], choice) => {
   if (to === 'u32' && from === 'f32' && isBounded(builder)) x = addApply(builder, 'abs', [x]);
   const result = addCast(builder, x, to);
   if (to === 'f16' || to === 'bf16') addCast(builder, result, 'f32');
-  else if (to === 'f32' && from !== 'bool' && isBounded(builder)) tanhOf(builder, result);
+  else if (to === 'f32' && from !== 'bool' && isBounded(builder)) tanhOf(builder, hide(builder, result));
 });
 
 /** Which word a NaN is differs, so f32 is only reinterpreted where it is an operand without any. */
@@ -195,14 +204,14 @@ export const expressionRules: readonly ExpressionRule[] = [
   product,
   binary('add'),
   binary('sub'),
-  binary('div', squarePlusOne, ['f32']),
+  binary('div', squarePlusTwo, ['f32']),
   larger('maximum'),
   larger('minimum'),
   float('neg'),
   float('exp', tanhOf),
-  float('log', squarePlusOne),
-  float('sqrt', squarePlusOne),
-  float('rsqrt', squarePlusOne),
+  float('log', squarePlusTwo),
+  float('sqrt', squarePlusTwo),
+  float('rsqrt', squarePlusTwo),
   boundedFloat('sin'),
   boundedFloat('cos'),
   float('tanh'),

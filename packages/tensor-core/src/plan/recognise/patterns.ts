@@ -20,6 +20,7 @@ import { max } from '../../ops/max.js';
 import { mul } from '../../ops/mul.js';
 import { sub } from '../../ops/sub.js';
 import { sum } from '../../ops/sum.js';
+import { sameShape } from '../../shape.js';
 import type { Tensor, TensorSpec } from '../../tensor.js';
 import type { PlanStep } from '../program.js';
 
@@ -106,7 +107,10 @@ export const fusedPatterns: readonly FusedPattern[] = [
         const product = writerOf(value);
         if (!isMatmulOf(product, true) || values[value]!.shape.length !== 2) return [];
         const bias = values[root.inputs[1 - i]!]!;
-        return bias.shape.length === 1 ? [[...product.inputs.map((input) => values[input]!), bias]] : [];
+        // A bias of another length would stretch the product.
+        return sameShape(bias.shape, values[value]!.shape.slice(1))
+          ? [[...product.inputs.map((input) => values[input]!), bias]]
+          : [];
       }),
     attributes: none,
     spellings: [([x, weight, bias]) => [add(matmul(x!, weight!, { transposeB: true }), bias!)]],
