@@ -9,7 +9,11 @@ export interface OpenedAdapter {
 }
 
 /** @throws WebGpuError `no-adapter` when there is no WebGPU or no adapter. */
-export async function openAdapter({ powerPreference, adapter: name, limits: asked = {} }: AdapterOptions): Promise<OpenedAdapter> {
+export async function openAdapter({
+  powerPreference,
+  adapter: name,
+  limits: asked = {},
+}: AdapterOptions): Promise<OpenedAdapter> {
   const api = await nativeGpu(name === undefined ? [] : [`adapter=${name}`]);
   const which = name === undefined ? 'WebGPU found no adapter' : `WebGPU found no adapter named like "${name}"`;
   const cure = 'install a GPU driver (on Linux a Vulkan driver and libvulkan.so.1), or run on the CPU device instead';

@@ -31,8 +31,7 @@ fn reportFault(index: i32, count: u32, limit: u32) {
 const faultMessage: Readonly<Record<CheckedKernel, (index: number, count: number, limit: number) => string>> = {
   gather: (index, _count, limit) => `gather: index ${index} is outside the table's ${limit} rows`,
   scatterAdd: (index, _count, limit) => `scatterAdd: index ${index} is outside the table's ${limit} rows`,
-  updateSlice: (index, count, limit) =>
-    `updateSlice: rows ${index} to ${index + count} leave the capacity of ${limit}`,
+  updateSlice: (index, count, limit) => `updateSlice: rows ${index} to ${index + count} leave the capacity of ${limit}`,
 };
 
 export const createStatus = (gpu: GPUDevice): GPUBuffer =>
@@ -40,7 +39,13 @@ export const createStatus = (gpu: GPUDevice): GPUBuffer =>
 
 /** The RangeError that status words stand for. */
 export function faultOf(words: ArrayBuffer): RangeError | undefined {
-  const [faults, kernel, , count, limit] = new Uint32Array(words) as unknown as [number, number, number, number, number];
+  const [faults, kernel, , count, limit] = new Uint32Array(words) as unknown as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   if (faults === 0) return undefined;
   const index = new Int32Array(words)[2]!;
   return new RangeError(faultMessage[checkedKernels[kernel - 1]!](index, count, limit));

@@ -77,9 +77,7 @@ test('a head of 151,936 x 2,048 on an adapter that binds 128 MiB', async () => {
   const cut = (128 * 2 ** 20) / (2 * width);
   const places = [0, 1, 777, cut - 1, cut, 2 * cut - 1, 2 * cut, 3 * cut, 4 * cut - 1, 4 * cut, 140_001, classes - 1];
   const rows = await t.embedding(head, t.tensor(Int32Array.from(places))).data(device);
-  places.forEach((place, i) =>
-    expect(rows.subarray(i * width, (i + 1) * width), `row ${place}`).toEqual(row(place)),
-  );
+  places.forEach((place, i) => expect(rows.subarray(i * width, (i + 1) * width), `row ${place}`).toEqual(row(place)));
 
   const logits = await t.linear(t.tensor(x, [1, width]), head).data(device);
   expect(logits.length).toBe(classes);

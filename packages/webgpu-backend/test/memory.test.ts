@@ -85,23 +85,26 @@ test('the fast profile writes new rows into the donated cache, and nothing else'
   expect(device.memory()).toEqual({ rootBytes: capacity * 32, arenaBytes: 0, peakBytes: capacity * 32 + 32 + 4 });
 });
 
-test.each(['f16', 'bf16', 'bool'] as const)('a %s cache of odd rows keeps what shares a word with the update', async (dtype) => {
-  const device = await openPoisoned('fast');
-  const one = dtype === 'bool' ? 1 : dtype === 'f16' ? 0x3c00 : 0x3f80;
-  const filled = (shape: readonly number[], value: number): t.Tensor => {
-    const array = t.hostView(new ArrayBuffer(2 * t.sizeOf(shape)), 0, { shape, dtype });
-    return t.tensor(array.fill(value), shape, { dtype });
-  };
-  const append = t.compile((cache: t.Tensor, row: t.Tensor, at: t.Tensor) => t.updateSlice(cache, row, at, 1), {
-    device,
-    donate: [0],
-  });
-  let cache = filled([3, 7, 3], 0);
-  for (const at of [1, 4]) cache = await append(cache, filled([3, 2, 3], one), t.tensor(Int32Array.of(at)));
-  const data = [...(await cache.data())];
-  const isWritten = (place: number): boolean => [1, 2, 4, 5].includes(Math.floor(place / 3) % 7);
-  expect(data).toEqual(data.map((_, place) => (isWritten(place) ? one : 0)));
-});
+test.each(['f16', 'bf16', 'bool'] as const)(
+  'a %s cache of odd rows keeps what shares a word with the update',
+  async (dtype) => {
+    const device = await openPoisoned('fast');
+    const one = dtype === 'bool' ? 1 : dtype === 'f16' ? 0x3c00 : 0x3f80;
+    const filled = (shape: readonly number[], value: number): t.Tensor => {
+      const array = t.hostView(new ArrayBuffer(2 * t.sizeOf(shape)), 0, { shape, dtype });
+      return t.tensor(array.fill(value), shape, { dtype });
+    };
+    const append = t.compile((cache: t.Tensor, row: t.Tensor, at: t.Tensor) => t.updateSlice(cache, row, at, 1), {
+      device,
+      donate: [0],
+    });
+    let cache = filled([3, 7, 3], 0);
+    for (const at of [1, 4]) cache = await append(cache, filled([3, 2, 3], one), t.tensor(Int32Array.of(at)));
+    const data = [...(await cache.data())];
+    const isWritten = (place: number): boolean => [1, 2, 4, 5].includes(Math.floor(place / 3) % 7);
+    expect(data).toEqual(data.map((_, place) => (isWritten(place) ? one : 0)));
+  },
+);
 
 /** A step whose state is donated and whose index may be bad: given, or found on the way. */
 const guarded: Readonly<Record<string, (state: t.Tensor, at: t.Tensor) => readonly t.Tensor[]>> = {

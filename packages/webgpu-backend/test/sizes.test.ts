@@ -27,6 +27,19 @@ test('matmul: every transposition, batches, lengths 0 and 1, beside tiles', asyn
   await fc.assert(property, { numRuns: 24 });
 });
 
+test('linear layers of few and many rows, stored in any float, and their products the other way round', async () => {
+  const rows = fc.constantFrom(0, 1, 2, 3, 4, 5, 17);
+  const stored = fc.constantFrom('f32', 'f16', 'bf16');
+  const property = fc.asyncProperty(rows, length, length, stored, fc.boolean(), (m, n, k, dtype, hasBias) =>
+    expectAgreement(() => {
+      const weight = t.cast(values([n, k], 1), dtype as t.DType);
+      const y = t.linear(values([m, k], 2), weight, hasBias ? values([n], 3) : undefined);
+      return [y, t.linearTransposed(values([m, n], 4), weight)];
+    }, 2e-6),
+  );
+  await fc.assert(property, { numRuns: 30 });
+});
+
 test('sum, max and argmax over any axes', async () => {
   const property = fc.asyncProperty(
     length,

@@ -124,8 +124,7 @@ function play(plan: t.Plan, { locations, slabBytes, roots }: PlanLocations, keep
   outputs.forEach((value, position) =>
     expect(memory.get(rootOf(position))!.slice(0, blocksOf(value)), `output ${position}`).toEqual(names(value)),
   );
-  if (keepsInputs)
-    inputs.forEach((value, position) => expect(memory.get(`input ${position}`)).toEqual(names(value)));
+  if (keepsInputs) inputs.forEach((value, position) => expect(memory.get(`input ${position}`)).toEqual(names(value)));
 }
 
 test('no two values lie on each other while both are needed, and no step reads and writes one buffer', () => {

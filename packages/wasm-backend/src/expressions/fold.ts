@@ -1,7 +1,7 @@
 /**
  * The reduction of an expression: one accumulator per unrolled copy of the loop, of four lanes each.
  *
- *   sum of f32           in f32 over `foldBlock` additions, those sums in f64, rounded to f32 once at the end
+ *   sum of f32           in f64, rounded to f32 once at the end: its bits hardly depend on the order of the additions
  *   sum of i32, u32      modulo 2^32
  *   max                  NaN if any is NaN; of nothing, the lowest number of the dtype
  */
@@ -11,19 +11,14 @@ import type { Expression, FunctionBuilder } from '../emit/index.js';
 import type { Lanes } from '../kernels/vector-loop.js';
 import type { Vector } from './node-code.js';
 
-/** Elements that may be added to one lane of an accumulator between two calls of `flush`. */
-export const foldBlock = 32;
-
 export interface Fold {
   /** Forgets what was added to the first `copies` accumulators. */
   start(copies: number): void;
   /** Adds four elements to the accumulator of `copy`. */
   add(copy: number, value: Vector): void;
-  /** Puts the sums of a block of the first `copies` accumulators to those of the blocks before it. */
-  flush(copies: number): void;
-  /** What was added to each lane of one accumulator, after `flush`. */
+  /** What was added to each lane of one accumulator. */
   lanes(copy: number): Vector;
-  /** What was added to all lanes of all accumulators, in every lane, after `flush`. */
+  /** What was added to all lanes of all accumulators, in every lane. */
   total(): Vector;
 }
 
@@ -35,13 +30,12 @@ const exchanges = [
 
 type Join = (a: Expression<'v128'>, b: Expression<'v128'>) => Expression<'v128'>;
 
-/** Accumulators of 32-bit lanes that `join` combines without error. */
+/** Accumulators of 32-bit lanes. */
 function foldOfWords(f: FunctionBuilder, copies: number, first: () => Expression<'v128'>, join: Join): Fold {
   const folds = Array.from({ length: copies }, (_, i) => f.local('v128', `fold${i}`));
   return {
     start: (count) => folds.slice(0, count).forEach((fold) => f.set(fold, first())),
     add: (copy, value) => f.set(folds[copy]!, join(folds[copy]!, value)),
-    flush: () => {},
     lanes: (copy) => folds[copy]!,
     total: () => {
       const joined = f.let('joined', folds.reduce<Expression<'v128'>>(join, first()));
@@ -53,25 +47,18 @@ function foldOfWords(f: FunctionBuilder, copies: number, first: () => Expression
 
 function foldOfSums(f: FunctionBuilder, copies: number): Fold {
   const parts = Array.from({ length: copies }, (_, i) => ({
-    block: f.local('v128', `block${i}`),
     low: f.local('v128', `low${i}`),
     high: f.local('v128', `high${i}`),
   }));
   const zero = f.let('zero', i32x4.constant(0, 0, 0, 0));
   return {
     start(count) {
-      for (const { block, low, high } of parts.slice(0, count)) for (const part of [block, low, high]) f.set(part, zero);
+      for (const { low, high } of parts.slice(0, count)) for (const part of [low, high]) f.set(part, zero);
     },
     add(copy, value) {
-      const { block } = parts[copy]!;
-      f.set(block, f32x4.add(block, value));
-    },
-    flush(count) {
-      for (const { block, low, high } of parts.slice(0, count)) {
-        f.set(low, f64x2.add(low, f64x2.promoteLowF32x4(block)));
-        f.set(high, f64x2.add(high, f64x2.promoteLowF32x4(i32x4.shuffle(block, block, [2, 3, 2, 3]))));
-        f.set(block, zero);
-      }
+      const { low, high } = parts[copy]!;
+      f.set(low, f64x2.add(low, f64x2.promoteLowF32x4(value)));
+      f.set(high, f64x2.add(high, f64x2.promoteLowF32x4(i32x4.shuffle(value, value, [2, 3, 2, 3]))));
     },
     lanes(copy) {
       const { low, high } = parts[copy]!;

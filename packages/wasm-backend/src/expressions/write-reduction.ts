@@ -9,10 +9,10 @@
 import { byteSizeOf } from '@mindseye/tensor-core';
 import { i32 } from '../emit/index.js';
 import type { Local } from '../emit/index.js';
-import { LANES, forEachGroup, forEachVector, single } from '../kernels/vector-loop.js';
-import { type Fold, foldBlock, foldOf, ownElements } from './fold.js';
+import { forEachGroup, forEachVector, single } from '../kernels/vector-loop.js';
+import { type Fold, foldOf, ownElements } from './fold.js';
 import { outputTypes } from './signature.js';
-import { inBlocks, walk, walkInBlocks } from './walk.js';
+import { walk } from './walk.js';
 import {
   type Pass,
   type SectionPointers,
@@ -65,7 +65,7 @@ export function writeRowReduction(writing: Writing): void {
   const map = writerOf(writing, 'map', pass.access);
   const ofOne = (operand: number) => ({ moves: false, pointer: ofEpilogue.of.get(operand)! });
   const epilogue = writerOf(writing, 'epilogue', ofOne, reduced);
-  const innermost = innermostCount(writing);
+  const loop = { ...pass.loop, count: innermostCount(writing), unroll };
   const types = outputTypes(expression);
   const written = outputs.map((output) => outputOf(writing, output));
   walk(f, levelsOf(writing, 'kept', [ofMap, ofEpilogue], mapOutputs(writing)), () => {
@@ -73,13 +73,10 @@ export function writeRowReduction(writing: Writing): void {
     walk(f, levelsOf(writing, 'reduced', [ofMap], mapOutputs(writing)), () => {
       pass.reset();
       map.writeFixed();
-      inBlocks(f, innermost, foldBlock * LANES * unroll, (count) => {
-        forEachVector(f, { ...pass.loop, count, unroll }, (lanes) => {
-          map.write(lanes);
-          fold.add(lanes.copy, f.let('own', ownElements(kind, lanes, map.value(of))));
-          storeAll(map, expression.results, pass.outputs, lanes);
-        });
-        fold.flush(unroll);
+      forEachVector(f, loop, (lanes) => {
+        map.write(lanes);
+        fold.add(lanes.copy, f.let('own', ownElements(kind, lanes, map.value(of))));
+        storeAll(map, expression.results, pass.outputs, lanes);
       });
     });
     f.set(reduced, fold.total());
@@ -117,16 +114,14 @@ export function writeColumnReduction(writing: Writing): void {
     forEachGroup(f, loop, (group) => {
       fold.start(group.length);
       descent.start();
-      const down = levelsOf(writing, 'reduced', [descent.pointers], descent.outputs);
-      const add = (): void => {
+      walk(f, levelsOf(writing, 'reduced', [descent.pointers], descent.outputs), () => {
         map.writeFixed();
         for (const lanes of group) {
           map.write(lanes);
           fold.add(lanes.copy, map.value(of));
           storeAll(map, expression.results, descent.outputs, lanes);
         }
-      };
-      walkInBlocks(f, down, foldBlock, add, () => fold.flush(group.length));
+      });
       for (const lanes of group) {
         f.set(reduced, fold.lanes(lanes.copy));
         epilogue.write(lanes);

@@ -42,8 +42,7 @@ export interface VectorLoop {
   readonly unroll: number;
 }
 
-/** Elements in a vector. */
-export const LANES = 4;
+const LANES = 4;
 
 /** Emits the loop, each unrolled copy of the body after the other. */
 export function forEachVector(f: FunctionBuilder, loop: VectorLoop, body: (lanes: Lanes) => void): void {

@@ -97,7 +97,7 @@ describe.each(TIERS)('%s', (tier) => {
     fc.assert(property, { numRuns: 200 });
   });
 
-  test('sums of thousands of numbers are those of double precision, over any axes', async () => {
+  test('sums of thousands of numbers are those of double precision, rounded once, over any axes', async () => {
     const shapes = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 1, max: 5 }));
     const property = fc.asyncProperty(shapes, fc.subarray([0, 1, 2], { minLength: 1 }), arbitrarySeed(), async (shape, axes, seed) => {
       const x = seededValue(shape, 'f32', 'positive', seed);
@@ -110,7 +110,7 @@ describe.each(TIERS)('%s', (tier) => {
         parts[exactSum(index.map((at, axis) => at * strides[axis]!))]!.push(value);
       });
       const actual = await sum(toTensor(x), axes).data(device);
-      parts.forEach((part, i) => expect(Math.abs(actual[i]! / exactSum(part) - 1)).toBeLessThan(5e-7));
+      parts.forEach((part, i) => expect(Math.abs(actual[i]! / exactSum(part) - 1)).toBeLessThan(6.1e-8));
     });
     await fc.assert(property, { numRuns: 60 });
   });

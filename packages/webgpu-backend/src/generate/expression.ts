@@ -7,34 +7,33 @@
  * invocation reads all operands at its elements before it writes there.
  */
 import {
-  type DType,
   type ExpressionNode,
   type FusedExpression,
   type TensorSpec,
   loopNest,
+  reducedSpace,
   sizeOf,
 } from '@mindseye/tensor-core';
-import { elementsPerWord, wgslTypeOf } from '../element.js';
-import { type Dispatch, type Operand, input, output } from '../wgsl/dispatch.js';
+import { elementsPerWord } from '../element.js';
+import { type Dispatch, output } from '../wgsl/dispatch.js';
 import { walkLoops } from '../wgsl/loops.js';
 import { loadElement, mapDispatch } from '../wgsl/map.js';
 import { Uniforms } from '../wgsl/uniforms.js';
+import { type ExpressionCall, castLoad, operandsOf } from './call.js';
 import { hasCode, sectionCode } from './nodes.js';
 import { hasReduction, reductionDispatch } from './reduction.js';
 
-export interface ExpressionCall {
-  /** For error messages and captures. */
-  readonly name: string;
-  readonly expression: FusedExpression;
-  readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
-  /** For each input the output that lies on it, if any. */
-  readonly overwritten?: readonly (number | undefined)[];
-}
+/** Fewer results of a reduction than this do not keep a GPU busy … */
+const fewResults = 64;
+/** … with so many elements, each of which something else is written for. */
+const manyElements = 2 ** 16;
 
-/** False where an op or dtype has no code, or where one shader cannot bind or write it all. */
+/**
+ * False where an op or dtype has no code, where one shader cannot bind or write it all, and where a few workgroups would
+ * write what thousands could.
+ */
 export function canGenerate(
-  { map, results, reduction }: FusedExpression,
+  { shape, map, results, reduction }: FusedExpression,
   operands: readonly TensorSpec[],
   storageBuffers: number,
 ): boolean {
@@ -43,7 +42,11 @@ export function canGenerate(
   if (!reduction) return true;
   // Invocations of a reduction do not own whole words of what its map writes.
   const writesWords = results.every((node) => elementsPerWord(map[node]!.dtype) === 1);
-  return writesWords && hasCode(reduction.epilogue) && hasReduction(reduction.kind, map[reduction.of]!.dtype);
+  const isSlow =
+    results.length > 0 && sizeOf(shape) > manyElements && sizeOf(reducedSpace(shape, reduction)) < fewResults;
+  return (
+    writesWords && !isSlow && hasCode(reduction.epilogue) && hasReduction(reduction.kind, map[reduction.of]!.dtype)
+  );
 }
 
 export function expressionDispatch(call: ExpressionCall): Dispatch {
@@ -84,21 +87,6 @@ export function expressionDispatch(call: ExpressionCall): Dispatch {
     count: sizeOf(expression.shape),
     body: [...(offsets.length > 0 ? [walk.statements, ...offsets] : []), statements].join('\n'),
   });
-}
-
-/** Bindings of the inputs that no output lies on. */
-export const operandsOf = (
-  inputs: readonly TensorSpec[],
-  overwritten: readonly (number | undefined)[] = [],
-): Operand[] =>
-  inputs.flatMap(({ dtype }, i) =>
-    overwritten[i] === undefined ? [{ name: `in${i}`, type: wgslTypeOf(dtype), from: input(i) }] : [],
-  );
-
-/** The element of a dtype in an array that is declared for another dtype of the same size. */
-export function castLoad(array: string, dtype: DType, declared: DType, index: string): string {
-  const element = loadElement(array, dtype, index);
-  return wgslTypeOf(dtype) === wgslTypeOf(declared) ? element : `bitcast<${wgslTypeOf(dtype)}>(${element})`;
 }
 
 /** The expression of one op on single elements. */

@@ -56,6 +56,5 @@ export function sectionCode({ nodes, constants, uniforms, prefix, load, reduced 
 /** Whether every node of a section has code. */
 export const hasCode = (nodes: readonly ExpressionNode[]): boolean =>
   nodes.every(
-    (node) =>
-      node.kind !== 'apply' || scalarOf(node.op, nodes[node.inputs[0]!]!.dtype, node.attributes) !== undefined,
+    (node) => node.kind !== 'apply' || scalarOf(node.op, nodes[node.inputs[0]!]!.dtype, node.attributes) !== undefined,
   );

@@ -10,15 +10,7 @@
  * The map's own results are written on the way. Narrow results of the epilogue are put together in workgroup memory, since a
  * word is written by one invocation (`wgsl/map.ts`).
  */
-import {
-  type DType,
-  type LoopNest,
-  type ReductionKind,
-  type TensorSpec,
-  loopNest,
-  reducedSpace,
-  sizeOf,
-} from '@mindseye/tensor-core';
+import { type DType, type LoopNest, type ReductionKind, loopNest, reducedSpace, sizeOf } from '@mindseye/tensor-core';
 import { elementsPerWord, wgslTypeOf } from '../element.js';
 import { type Dispatch, dispatch, output } from '../wgsl/dispatch.js';
 import type { WgslFunctions } from '../wgsl/functions.js';
@@ -26,7 +18,7 @@ import { walkLoops } from '../wgsl/loops.js';
 import { loadElement } from '../wgsl/map.js';
 import { larger } from '../wgsl/math.js';
 import { Uniforms } from '../wgsl/uniforms.js';
-import { type ExpressionCall, operandsOf } from './expression.js';
+import { type ExpressionCall, operandsOf } from './call.js';
 import { constantCode, sectionCode } from './nodes.js';
 
 const invocations = 256;

@@ -52,11 +52,7 @@ function putBox({ name, box, y, start, index, runTime }: Box): Dispatch {
   const { operands, declarations = [], status = false } = begin ?? noStart;
   return elementDispatch({
     name,
-    operands: [
-      { name: 'x', type: 'u32', from: input(index) },
-      ...operands,
-      { name: 'y', type: 'u32', from: output() },
-    ],
+    operands: [{ name: 'x', type: 'u32', from: input(index) }, ...operands, { name: 'y', type: 'u32', from: output() }],
     uniforms,
     declarations,
     status,
@@ -125,7 +121,9 @@ function mergeBox({ name, box, y, start, index, runTime }: Box, outside: 'clear'
     name,
     operands: [{ name: 'x', type: 'u32', from: input(index) }, ...operands],
     // The words of y may be kept in part, so they are bound as u32 whatever they are.
-    results: [{ name: 'y', dtype: dtype === 'f32' || dtype === 'i32' ? 'u32' : dtype, from: output(), value: 'element' }],
+    results: [
+      { name: 'y', dtype: dtype === 'f32' || dtype === 'i32' ? 'u32' : dtype, from: output(), value: 'element' },
+    ],
     uniforms,
     declarations,
     status,

@@ -65,9 +65,7 @@ ${eachRow((row) => `  let x${row} = min(${row}u, rows - 1u) * depth;`)}
   var sum: array<f32, ${rows}>;
   for (var at = part; isHere && at < units; at += ${parts}u) {
     ${load}
-${elements
-  .map((_, i) => `    let w${i} = ${elements[i]};`)
-  .join('\n')}
+${elements.map((_, i) => `    let w${i} = ${elements[i]};`).join('\n')}
 ${eachRow((row) => `    sum[${row}] += ${elements.map((_, i) => `a[x${row} + at * ${unit}u + ${i}u] * w${i}`).join(' + ')};`)}
   }
 ${eachRow((row) => `  partial[${row * invocations}u + lane] = sum[${row}];`)}

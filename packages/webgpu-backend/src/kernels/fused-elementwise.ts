@@ -99,11 +99,7 @@ const adamwStep: Kernel<AdamWAttributes> = {
       body: `  let mean = ${uniforms.f32(beta1)} * first + ${uniforms.f32(1 - beta1)} * gradient;
   let square = ${uniforms.f32(beta2)} * second + ${uniforms.f32(1 - beta2)} * gradient * gradient;
   let update = (mean / rates[1]) / (sqrt(square / rates[2]) + ${uniforms.f32(epsilon)});`,
-      results: [
-        `parameter * (1.0 - rates[0] * ${uniforms.f32(weightDecay)}) - rates[0] * update`,
-        'mean',
-        'square',
-      ],
+      results: [`parameter * (1.0 - rates[0] * ${uniforms.f32(weightDecay)}) - rates[0] * update`, 'mean', 'square'],
     });
   },
   inPlace: true,

@@ -64,16 +64,17 @@ export class PlanExecutable implements Executable {
     const inputs = given.map((buffer) => this.#own(buffer));
     const { value: submitted, verdict } = this.#context.guarded('running a plan', () => this.#submit(inputs));
     const { outputs, fresh, fault } = submitted;
-    if (checked) {
-      await Promise.all([verdict, fault]).catch((error: unknown) => {
-        for (const output of fresh) this.#context.buffers.release(output);
-        throw error;
-      });
-    } else {
-      this.#flight.push(gpu.queue.onSubmittedWorkDone());
-      if (this.#flight.length > runsInFlight) await this.#flight.shift();
+    try {
+      if (checked) await Promise.all([verdict, fault]);
+      else {
+        this.#flight.push(gpu.queue.onSubmittedWorkDone());
+        if (this.#flight.length > runsInFlight) await this.#flight.shift();
+      }
+      this.#context.throwIfFailed();
+    } catch (error) {
+      for (const root of fresh) this.#context.buffers.release(root);
+      throw error;
     }
-    this.#context.throwIfFailed();
     for (const { input, output } of this.#plan.donations) {
       if (outputs[output] !== inputs[input]) this.#context.buffers.release(inputs[input]!);
     }

@@ -1,11 +1,10 @@
-/** Ops along the last axis: norms, softmax, cross entropy, rotary embedding; and sums over rows. */
+/** Ops along the last axis: norms, softmax, cross entropy, rotary embedding. */
 import {
   type BackwardAttributes,
   type KernelRow,
   type KernelRows,
   clear,
   columnsOf,
-  isF32,
   rowsOf,
 } from '../kernel-row.js';
 
@@ -97,19 +96,6 @@ const softmaxCrossEntropyBackward: KernelRow = {
   },
 };
 
-interface ReduceAttributes {
-  readonly axes: readonly number[];
-}
-
-/** Sums over the rows of a matrix, in one pass over it as it lies; all others are generated. */
-const sum: KernelRow<ReduceAttributes> = {
-  takes: ([x], _outputs, { axes }) => isF32(x) && x!.shape.length === 2 && axes.length === 1 && axes[0] === 0,
-  run({ kernels, inputs: [x], outputs: [y] }) {
-    clear(kernels.memory, y!);
-    kernels.addColumnSums(y!.pointer, x!.pointer, rowsOf(x!), columnsOf(x!));
-  },
-};
-
 const rope: KernelRow = {
   run({ kernels, inputs: [x, cos, sin], outputs: [y] }) {
     const [batch, heads, rows, width] = x!.shape as [number, number, number, number];
@@ -136,6 +122,5 @@ export const rowRows: KernelRows = {
   softmaxBackward,
   softmaxCrossEntropy,
   softmaxCrossEntropyBackward,
-  sum: sum as KernelRow,
   rope,
 };
