@@ -1,7 +1,7 @@
 /** What the worker holds, a model and a picture, and what it does with them. */
 import type { LatentModel } from '@mindseye/latent-reasoning';
 import { InvalidInputError, type RasterImage } from '@mindseye/qwen-vl';
-import { devices } from './devices.js';
+import { openNamedDevice } from './devices.js';
 import { loadModel } from './load-model.js';
 import { type ModelParts, assembleModel } from './model-parts.js';
 import { openPicture } from './open-picture.js';
@@ -20,7 +20,7 @@ export class AnswerDesk {
     onProgress: (progress: LoadProgress) => void,
   ): Promise<ModelSummary> {
     const start = performance.now();
-    const device = await devices[name]();
+    const device = await openNamedDevice(name);
     const parts = source.kind === 'files' ? await loadModel(source, onProgress) : await randomModel(source.seed);
     this.#model = { parts, latent: assembleModel(parts, device) };
     const { weights, trained, latentIds } = parts;

@@ -76,7 +76,12 @@ export function lowerGraph(request: LowerRequest): LoweredProgram {
     steps: emitter.steps,
     outputs: outputs.map((output) => lowering.valueOf(output).value),
   });
-  return { ...program, shards, guards: lowering.guards, created: program.steps.map((step) => emitter.created.get(step)!) };
+  return {
+    ...program,
+    shards,
+    guards: lowering.guards,
+    created: program.steps.map((step) => emitter.created.get(step)!),
+  };
 }
 
 class Lowering {

@@ -40,7 +40,14 @@ export interface PlacementRequest {
   readonly device: Pick<Device, 'canOverwrite'>;
 }
 
-export function placeValues({ program, storage, shards, guards: others, donations, device }: PlacementRequest): Placement {
+export function placeValues({
+  program,
+  storage,
+  shards,
+  guards: others,
+  donations,
+  device,
+}: PlacementRequest): Placement {
   const { values, inputs, outputs, steps } = program;
   const lifetimes = lifetimesOf(program, storage);
   const places: (Place | undefined)[] = values.map(() => undefined);
@@ -162,7 +169,5 @@ function guardedSteps(
 }
 
 /** Whether all operands that a guard looks at satisfy a condition. */
-const looksAt = (
-  { op, inputs }: Pick<PlanGuard, 'op' | 'inputs'>,
-  condition: (value: number) => boolean,
-): boolean => op.guard!.operands.every((operand) => condition(inputs[operand]!));
+const looksAt = ({ op, inputs }: Pick<PlanGuard, 'op' | 'inputs'>, condition: (value: number) => boolean): boolean =>
+  op.guard!.operands.every((operand) => condition(inputs[operand]!));

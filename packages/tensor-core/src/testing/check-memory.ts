@@ -40,7 +40,11 @@ export interface LoopReport {
   readonly last: number;
 }
 
-async function loop({ steps, measure = () => 0 }: LoopOptions, device: Device, step: (i: number) => Promise<number>): Promise<LoopReport> {
+async function loop(
+  { steps, measure = () => 0 }: LoopOptions,
+  device: Device,
+  step: (i: number) => Promise<number>,
+): Promise<LoopReport> {
   const held = (): number => device.memory().rootBytes + device.memory().arenaBytes;
   let early: readonly [number, number] = [0, 0];
   let last = Number.NaN;

@@ -50,7 +50,11 @@ describe('outputs and donors', () => {
     const device = createArenaDevice();
     const fn = (x: Tensor): Tensor => concat([matmul(x, x), tanh(x), matmul(x, neg(x))], 0);
     const scan = (x: Tensor): Tensor => concat([tanh(x), matmul(tanh(x), x)], 0);
-    expect(compile(scan, { device }).plan(full([4, 4], 1)).steps.at(-1)!.op.name).toBe('concat');
+    expect(
+      compile(scan, { device })
+        .plan(full([4, 4], 1))
+        .steps.at(-1)!.op.name,
+    ).toBe('concat');
     const x = seededValue([16, 16], 'f32', 'ordinary', 1);
     const plan = compile(fn, { device }).plan(toTensor(x));
     expect(plan.steps.map(({ op }) => op.name)).not.toContain('concat');
@@ -233,7 +237,11 @@ describe('a budget', () => {
   it('frees what nobody holds in Node, without a word', async () => {
     const device = createReferenceDevice();
     const warnings: string[] = [];
-    setMemoryBudget(device, { bytes: 400_000, collect: collectGarbage, warn: (message) => void warnings.push(message) });
+    setMemoryBudget(device, {
+      bytes: 400_000,
+      collect: collectGarbage,
+      warn: (message) => void warnings.push(message),
+    });
     for (let i = 0; i < 200; i++) {
       await evaluate(full([10_000], i), { device });
       expect(device.memory().rootBytes).toBeLessThan(400_000 + 3 * 40_000);

@@ -61,7 +61,10 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
     const context: StepContext = { pointers, scratch: working + scratchAt, memo: new Map() };
     const read = (value: number): HostArray => hostView(kernels.memory.buffer, pointers[value]!, plan.values[value]!);
     for (const guard of plan.guards) checkGuard(plan, guard, read);
-    traps.beforeRun(working, fresh.map((position) => results[position]!));
+    traps.beforeRun(
+      working,
+      fresh.map((position) => results[position]!),
+    );
     steps.forEach((step, i) => {
       const planned = plan.steps[i]!;
       if (!checked.has(i)) checkGuard(plan, planned, read);

@@ -35,8 +35,7 @@ export interface Step {
 /** The expression that an application is computed as; undefined for what no code is generated for. */
 function generatedFor(application: Application): FusedExpression | undefined {
   const { op, attributes } = application;
-  const expression =
-    op.name === fusedExpressionOp.name ? (attributes as FusedExpression) : expressionOf(application);
+  const expression = op.name === fusedExpressionOp.name ? (attributes as FusedExpression) : expressionOf(application);
   return expression && canEmit(expression) ? expression : undefined;
 }
 
@@ -60,7 +59,10 @@ export function prepareStep(
     const used = [...outputs, ...inputs];
     return { scratchBytes: 0, run: ({ pointers }) => kernel(used.map((value) => pointers[value]!)) };
   }
-  return { scratchBytes: 0, run: ({ pointers }) => runLoops({ op, inputs, outputs, attributes }, values, kernels, pointers) };
+  return {
+    scratchBytes: 0,
+    run: ({ pointers }) => runLoops({ op, inputs, outputs, attributes }, values, kernels, pointers),
+  };
 }
 
 /** An operand whose pointer is set before each run. */
@@ -88,7 +90,9 @@ function rowStep(
         attributes,
         scratch(byteLength) {
           if (byteLength > scratchBytes)
-            throw new Error(`the kernel of ${op.name} asks for ${byteLength} bytes of scratch, its row said ${scratchBytes}`);
+            throw new Error(
+              `the kernel of ${op.name} asks for ${byteLength} bytes of scratch, its row said ${scratchBytes}`,
+            );
           return scratch;
         },
       });

@@ -177,4 +177,3 @@ export const i64x2: {
   extendedMultiplyLowUnsigned: vectorBinary(222),
   extendedMultiplyHighUnsigned: vectorBinary(223),
 };
-

@@ -14,8 +14,7 @@ type Conversion = (f: FunctionBuilder) => (x: Vector) => Expression<'v128'>;
 
 type Wide = Exclude<DType, HalfName>;
 
-const words = (f: FunctionBuilder, value: number): Vector =>
-  f.let('words', i32x4.constant(value, value, value, value));
+const words = (f: FunctionBuilder, value: number): Vector => f.let('words', i32x4.constant(value, value, value, value));
 
 const same: Conversion = () => (x) => x;
 const isNotZero: Conversion = (f) => {

@@ -42,7 +42,8 @@ export const constantName = (section: SectionName, node: number): string => `${s
 export const sizeName = (list: LoopList, loop: number): string => `${list}Size${loop}`;
 export const strideName = (list: LoopList, loop: number, section: SectionName, operand: number): string =>
   `${list}${loop}_${section}${operand}`;
-export const resultStrideName = (list: LoopList, loop: number, result: number): string => `${list}${loop}_result${result}`;
+export const resultStrideName = (list: LoopList, loop: number, result: number): string =>
+  `${list}${loop}_result${result}`;
 
 /** The dtypes of all outputs: results of the map, then of the epilogue. */
 export const outputTypes = ({ map, results, reduction }: FusedExpression): DType[] => [

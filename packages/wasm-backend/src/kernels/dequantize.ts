@@ -157,7 +157,8 @@ export function bindDequantize(host: KernelHost): DequantizeKernels {
   const kernels = { 4: host.kernel(exportName(4)), 8: host.kernel(exportName(8)) };
   return {
     dequantize({ out, codes, scales, offsets, rows, columns, bits, groupSize, zero }) {
-      if (groupSize % RUN !== 0) throw new RangeError(`dequantize: groups of ${groupSize} columns; they are multiples of ${RUN}`);
+      if (groupSize % RUN !== 0)
+        throw new RangeError(`dequantize: groups of ${groupSize} columns; they are multiples of ${RUN}`);
       const groups = Math.ceil(columns / groupSize);
       host.checkRange('dequantize out', out, rows * columns);
       host.checkRange('dequantize codes', codes, rows * Math.ceil((columns * bits) / 32));

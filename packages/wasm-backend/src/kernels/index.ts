@@ -12,7 +12,7 @@ export { mostProductRows } from './matmul/row-products.js';
 export type { RowProductArguments, RowProductKernels, StoredMatrix } from './matmul/row-products.js';
 export type { LayerNormArguments, NormKernels, RmsNormArguments, RmsNormBackwardArguments } from './norm.js';
 export type { DropoutArguments, RandomKernels, RandomWordsArguments } from './random.js';
-export type { ReduceKernels } from './reduce.js';
+export type { RowVectorKernels } from './row-vector.js';
 export type { RopeArguments, RopeKernels } from './rope.js';
 export type { SoftmaxKernels } from './softmax.js';
 export { probeTier, supportsTier } from './tier.js';

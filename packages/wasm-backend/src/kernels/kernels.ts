@@ -27,8 +27,8 @@ import { bindNorm, emitNorm } from './norm.js';
 import type { NormKernels } from './norm.js';
 import { bindRandom, emitRandom } from './random.js';
 import type { RandomKernels } from './random.js';
-import { bindReduce, emitReduce } from './reduce.js';
-import type { ReduceKernels } from './reduce.js';
+import { bindRowVector, emitRowVector } from './row-vector.js';
+import type { RowVectorKernels } from './row-vector.js';
 import { bindRope, emitRope } from './rope.js';
 import type { RopeKernels } from './rope.js';
 import { bindSoftmax, emitSoftmax } from './softmax.js';
@@ -50,7 +50,7 @@ export interface Kernels
     RowProductKernels,
     NormKernels,
     RandomKernels,
-    ReduceKernels,
+    RowVectorKernels,
     RopeKernels,
     SoftmaxKernels {
   readonly tier: Tier;
@@ -72,7 +72,7 @@ const EMITTERS = [
   emitDequantize,
   emitElementwiseFamily,
   emitActivation,
-  emitReduce,
+  emitRowVector,
   emitNorm,
   emitSoftmax,
   emitRope,
@@ -115,7 +115,7 @@ export function createKernels(options: KernelOptions = {}): Kernels {
     ...bindDequantize(host),
     ...bindElementwise(host),
     ...bindActivation(host),
-    ...bindReduce(host),
+    ...bindRowVector(host),
     ...bindNorm(host),
     ...bindSoftmax(host),
     ...bindCrossEntropy(host),

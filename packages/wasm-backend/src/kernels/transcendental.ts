@@ -23,7 +23,11 @@ export type VectorFunction = (x: Expression<'v128'>) => Local<'v128'>;
 export type VectorFunctionEmitter = (f: FunctionBuilder, arithmetic: Arithmetic) => VectorFunction;
 
 /** c0 + c1 x + c2 x^2 + ... by Horner's rule. */
-export function polynomial(f: FunctionBuilder, { multiplyAdd }: Arithmetic, coefficients: readonly number[]): VectorFunction {
+export function polynomial(
+  f: FunctionBuilder,
+  { multiplyAdd }: Arithmetic,
+  coefficients: readonly number[],
+): VectorFunction {
   const locals = coefficients.map((value, i) => vectorConstant(f, `c${i}`, value));
   return (x) => {
     let sum = f.let('sum', locals.at(-1) as Local<'v128'>);

@@ -41,10 +41,13 @@ describe('a cache that grows in place', () => {
   test('an update writes its rows and not a byte else', async () => {
     const memory = new WebAssembly.Memory({ initial: 16, maximum: 256 });
     const device = createWasmDevice({ memory });
-    const update = t.compile((cache: t.Tensor, rows: t.Tensor, start: t.Tensor) => t.updateSlice(cache, rows, start, 2), {
-      device,
-      donate: [0],
-    });
+    const update = t.compile(
+      (cache: t.Tensor, rows: t.Tensor, start: t.Tensor) => t.updateSlice(cache, rows, start, 2),
+      {
+        device,
+        donate: [0],
+      },
+    );
     const rows = toTensor(seededValue([1, heads, 1, width], 'f32', 'ordinary', 1));
     const plan = update.plan(t.full(shape, 0), rows, at(0));
     expect(plan.copies).toEqual([]);
@@ -98,7 +101,10 @@ describe('a run that fails', () => {
     expect(device.memory().rootBytes).toBe(rootBytes + 8);
     for (const [i, donor] of donors.entries()) expect(bytesOf(await readBack(donor))).toEqual(bytes[i]);
     const results = await compiled(...donors, at(1), at(2));
-    await expectSameBits(results, await t.compile(step, { device: t.createReferenceDevice() })(state(), cache(), at(1), at(2)));
+    await expectSameBits(
+      results,
+      await t.compile(step, { device: t.createReferenceDevice() })(state(), cache(), at(1), at(2)),
+    );
   });
 
   test('because of an index that it computed itself leaves every donor as it was', async () => {
@@ -112,6 +118,8 @@ describe('a run that fails', () => {
     await expect(computed(donor, at(1))).rejects.toThrow("index 5 is outside the table's 4 rows");
     expect(bytesOf(await readBack(donor))).toEqual(bytes);
     const [tripled] = await computed(donor, at(0));
-    expect((await readBack(tripled!)).data).toEqual(seededValue([4, 3], 'f32', 'ordinary', 7).data.map((x) => Math.fround(3 * x)));
+    expect((await readBack(tripled!)).data).toEqual(
+      seededValue([4, 3], 'f32', 'ordinary', 7).data.map((x) => Math.fround(3 * x)),
+    );
   });
 });

@@ -98,7 +98,12 @@ function bytesAt({ places, values }: t.Plan, value: number): Bytes {
 const overlap = (a: Bytes, b: Bytes): boolean => a.buffer === b.buffer && a.start < b.end && b.start < a.end;
 
 /** Whether `step` may write `output` over the bytes of `owner`. */
-function isAllowed({ values, storage }: t.Plan, { op, inputs, outputs, attributes }: t.PlanStep, output: number, owner: number): boolean {
+function isAllowed(
+  { values, storage }: t.Plan,
+  { op, inputs, outputs, attributes }: t.PlanStep,
+  output: number,
+  owner: number,
+): boolean {
   const pairs = op.overwrites?.(
     inputs.map((value) => values[value]!),
     attributes,
@@ -118,7 +123,8 @@ function sharedBytes(plan: t.Plan): string[] {
   const found: string[] = [];
   for (const a of owners)
     for (const b of owners) {
-      if (born[a]! > born[b]! || (born[a] === born[b] && a >= b) || !overlap(bytesAt(plan, a), bytesAt(plan, b))) continue;
+      if (born[a]! > born[b]! || (born[a] === born[b] && a >= b) || !overlap(bytesAt(plan, a), bytesAt(plan, b)))
+        continue;
       // `a` is there when `b` is written.
       const isDead = dies[a]! < born[b]! && !outputs.some((output) => storage[output]!.owner === a);
       const step = steps[born[b]!];

@@ -150,9 +150,12 @@ describe('module', () => {
   test('functions of the host are called, beside functions of the module', () => {
     const module = new ModuleBuilder();
     const host = module.import('half', ['f64'], 'f64');
-    const twice = module.function({ name: 'twice', parameters: { x: 'f64' }, result: 'f64', exported: false }, (f, p) => {
-      f.return(f64.add(p.x, p.x));
-    });
+    const twice = module.function(
+      { name: 'twice', parameters: { x: 'f64' }, result: 'f64', exported: false },
+      (f, p) => {
+        f.return(f64.add(p.x, p.x));
+      },
+    );
     module.function({ name: 'run', parameters: { x: 'f64' }, result: 'f64', exported: true }, (f, p) => {
       f.return(f.call(host, f.call(twice, f.call(twice, p.x))));
     });

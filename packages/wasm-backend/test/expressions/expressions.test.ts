@@ -83,7 +83,9 @@ describe.each(TIERS)('%s', (tier) => {
           const operands = inputs.map(put);
           const outputs = specs.map((spec, i) => {
             const over = overwritten.get(i);
-            return over === undefined ? put({ ...spec, data: new Uint8Array(4 * sizeOf(spec.shape)) }) : operands[over]!;
+            return over === undefined
+              ? put({ ...spec, data: new Uint8Array(4 * sizeOf(spec.shape)) })
+              : operands[over]!;
           });
           kernel([...outputs, ...operands]);
           return specs.map((spec, i) => bytesOf(read(spec, outputs[i]!)));
@@ -98,20 +100,29 @@ describe.each(TIERS)('%s', (tier) => {
   });
 
   test('sums of thousands of numbers are those of double precision, rounded once, over any axes', async () => {
-    const shapes = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 1, max: 5 }));
-    const property = fc.asyncProperty(shapes, fc.subarray([0, 1, 2], { minLength: 1 }), arbitrarySeed(), async (shape, axes, seed) => {
-      const x = seededValue(shape, 'f32', 'positive', seed);
-      const kept = shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
-      const parts = Array.from({ length: sizeOf(kept) }, (): number[] => []);
-      const strides = broadcastStrides(kept, shape);
-      const [, rows, columns] = shape;
-      x.data.forEach((value: number, i: number) => {
-        const index = [Math.floor(i / (rows * columns)), Math.floor(i / columns) % rows, i % columns];
-        parts[exactSum(index.map((at, axis) => at * strides[axis]!))]!.push(value);
-      });
-      const actual = await sum(toTensor(x), axes).data(device);
-      parts.forEach((part, i) => expect(Math.abs(actual[i]! / exactSum(part) - 1)).toBeLessThan(6.1e-8));
-    });
+    const shapes = fc.tuple(
+      fc.integer({ min: 1, max: 5 }),
+      fc.integer({ min: 1, max: 3000 }),
+      fc.integer({ min: 1, max: 5 }),
+    );
+    const property = fc.asyncProperty(
+      shapes,
+      fc.subarray([0, 1, 2], { minLength: 1 }),
+      arbitrarySeed(),
+      async (shape, axes, seed) => {
+        const x = seededValue(shape, 'f32', 'positive', seed);
+        const kept = shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
+        const parts = Array.from({ length: sizeOf(kept) }, (): number[] => []);
+        const strides = broadcastStrides(kept, shape);
+        const [, rows, columns] = shape;
+        x.data.forEach((value: number, i: number) => {
+          const index = [Math.floor(i / (rows * columns)), Math.floor(i / columns) % rows, i % columns];
+          parts[exactSum(index.map((at, axis) => at * strides[axis]!))]!.push(value);
+        });
+        const actual = await sum(toTensor(x), axes).data(device);
+        parts.forEach((part, i) => expect(Math.abs(actual[i]! / exactSum(part) - 1)).toBeLessThan(6.1e-8));
+      },
+    );
     await fc.assert(property, { numRuns: 60 });
   });
 

@@ -17,7 +17,19 @@ const randomBits = fc
   .uint32Array({ minLength: 64, maxLength: 64 })
   .map((words) => Float32Array.from(words, (word) => ((bitsOfFloat[0] = word), float[0]!)));
 
-const corners = Float32Array.of(0, -0, 1, -1, Infinity, -Infinity, Number.NaN, 1e-45, -1e-45, 1.17549435e-38, 3.4028235e38);
+const corners = Float32Array.of(
+  0,
+  -0,
+  1,
+  -1,
+  Infinity,
+  -Infinity,
+  Number.NaN,
+  1e-45,
+  -1e-45,
+  1.17549435e-38,
+  3.4028235e38,
+);
 
 describe.each(TIERS)('%s', (tier) => {
   const device = createWasmDevice({ tier });

@@ -54,7 +54,10 @@ function productScratch(kernels: Kernels, specs: ProductSpecs): number {
   const { columns, chunkRows, chunkBytes, scaleBytes } = layoutFor(specs);
   const m = rowsOf(specs.x);
   // Rows of a chunk are the n of y = x·Wᵀ and the k of y = x·W.
-  const blocked = [kernels.matmulScratchBytes(m, chunkRows, columns), kernels.matmulScratchBytes(m, columns, chunkRows)];
+  const blocked = [
+    kernels.matmulScratchBytes(m, chunkRows, columns),
+    kernels.matmulScratchBytes(m, columns, chunkRows),
+  ];
   return chunkBytes + scaleBytes + Math.max(...blocked);
 }
 
@@ -106,7 +109,8 @@ function addBias(kernels: Kernels, y: KernelOperand, bias: KernelOperand | undef
 }
 
 const linear: KernelRow = {
-  scratchBytes: ({ kernels, inputs: [x, weight] }) => productScratch(kernels, { x: x!, weight: [weight!], format: null }),
+  scratchBytes: ({ kernels, inputs: [x, weight] }) =>
+    productScratch(kernels, { x: x!, weight: [weight!], format: null }),
   run({ kernels, inputs: [x, weight, bias], outputs: [y], scratch }) {
     const product = { x: x!, weight: [weight!], format: null, y: y! };
     multiplyByTranspose(kernels, product, scratch(productScratch(kernels, product)));
@@ -115,7 +119,8 @@ const linear: KernelRow = {
 };
 
 const linearTransposed: KernelRow = {
-  scratchBytes: ({ kernels, inputs: [x, weight] }) => productScratch(kernels, { x: x!, weight: [weight!], format: null }),
+  scratchBytes: ({ kernels, inputs: [x, weight] }) =>
+    productScratch(kernels, { x: x!, weight: [weight!], format: null }),
   run({ kernels, inputs: [x, weight], outputs: [y], scratch }) {
     const product = { x: x!, weight: [weight!], format: null, y: y! };
     multiplyByWeight(kernels, product, scratch(productScratch(kernels, product)));

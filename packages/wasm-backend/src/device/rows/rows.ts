@@ -1,12 +1,5 @@
 /** Ops along the last axis: norms, softmax, cross entropy, rotary embedding. */
-import {
-  type BackwardAttributes,
-  type KernelRow,
-  type KernelRows,
-  clear,
-  columnsOf,
-  rowsOf,
-} from '../kernel-row.js';
+import { type BackwardAttributes, type KernelRow, type KernelRows, clear, columnsOf, rowsOf } from '../kernel-row.js';
 
 interface NormAttributes {
   readonly epsilon: number;

@@ -8,7 +8,8 @@
  *
  * Structure (Goto and van de Geijn, see blocking.ts): for blocks of n, for blocks of k, pack B into panels; for blocks of
  * m, for panels, for tiles of rows: micro-kernel. A is not packed: tiles read it through row pointers (a transposed A with
- * long rows is copied in blocks). B is read in place when it is in row order and there are few rows of A, else packed.
+ * long rows is copied in blocks). B is read in place when it is in row order and there are few rows of A, else packed. One
+ * to four rows of A have a product of their own (few-rows.ts).
  *
  * Every element of C is one chain of multiply-adds in the order of k, starting from 0 (or from C). Blocks carry the chain
  * through C itself, so the bits of the result depend on the tier alone, not on the sizes, the blocking or the strides.
@@ -23,6 +24,7 @@ import {
   TILE_COLUMNS,
 } from './blocking.js';
 import { DRIVER, emitDriver, LAYOUT_B } from './driver.js';
+import { emitFewRows, FEW_ROWS, fewRowsName } from './few-rows.js';
 import { emitPacking } from './packing.js';
 import { emitStrips } from './strip.js';
 
@@ -61,6 +63,7 @@ export interface MatmulKernels {
 
 /** Emits the micro-kernels, the packing and one driver per layout of A. */
 export function emitMatmul(context: KernelContext): void {
+  emitFewRows(context);
   const packing = emitPacking(context);
   for (const layout of ['rows', 'columns'] as const) {
     emitDriver(context, layout, packing, emitStrips(context, layout));
@@ -70,6 +73,7 @@ export function emitMatmul(context: KernelContext): void {
 /** Binds the matrix product to a memory. */
 export function bindMatmul(host: KernelHost): MatmulKernels {
   const driver = { rows: host.kernel(DRIVER.rows), columns: host.kernel(DRIVER.columns) };
+  const fewRows = Array.from({ length: FEW_ROWS }, (_, i) => host.kernel(fewRowsName(i + 1)));
   return {
     matmulScratchBytes,
     matmul(operands) {
@@ -92,6 +96,11 @@ export function bindMatmul(host: KernelHost): MatmulKernels {
         number,
         number,
       ];
+      if (m <= FEW_ROWS && !transposeA && !transposeB) {
+        if (!accumulate) for (let i = 0; i < m; i += 1) host.clear(c + i * strides[2], n);
+        fewRows[m - 1]!(a, strides[0], b, strides[1], c, strides[2], n, k);
+        return;
+      }
       const copyA = transposeA && strides[0] >= COPY_A_MINIMUM_STRIDE_BYTES && n > TILE_COLUMNS;
       const panels = scratch + matmulScratchBytes(m, n, k) - packedBytes(n, k);
       const run = transposeA ? driver.columns : driver.rows;
