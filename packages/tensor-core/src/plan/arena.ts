@@ -1,9 +1,10 @@
 /**
  * Arena layout: a byte offset for every slot, so that slots alive at the same time never overlap.
  *
- * Two layouts are made and the smaller one is kept. *First fit in order of birth* walks the run and puts each slot into the
- * lowest gap; *largest first* places big slots at the lowest offset that is free over their whole life, and small ones
- * between them, which packs better but looks at all pairs and is left out for very long plans that are packed well already.
+ * Up to three layouts are made, until one needs no more than what is alive at once, and the smallest is kept. *First fit in
+ * order of birth* walks the run and puts each slot into the lowest gap. The others place the *largest first*, or those needed
+ * *longest first*, at the lowest offset that is free over their whole life: they pack better but look at all pairs, and are
+ * left out for very long plans.
  * Offsets are multiples of 256 bytes, which every device accepts as a binding offset.
  */
 
@@ -26,15 +27,16 @@ export interface ArenaLayout {
   readonly liveBytes: number;
 }
 
-/** Beyond this many slots the second layout would cost more than it saves. */
-const mostPairs = 3000;
+/** Beyond this many slots, layouts that look at all pairs would cost more time than they save memory. */
+const mostPairs = 6000;
 
 export function layOutArena(slots: readonly Slot[]): ArenaLayout {
   const sizes = slots.map(({ byteLength }) => align(byteLength));
   const { peakStep, liveBytes } = peakOfSlots(slots, sizes);
   let offsets = firstFit(slots, sizes);
-  if (slots.length <= mostPairs && extent(offsets, sizes) > liveBytes) {
-    const other = largestFirst(slots, sizes);
+  for (const order of slots.length <= mostPairs ? orders : []) {
+    if (extent(offsets, sizes) === liveBytes) break;
+    const other = placeInOrder(slots, sizes, order);
     if (extent(other, sizes) < extent(offsets, sizes)) offsets = other;
   }
   return { offsets, byteLength: extent(offsets, sizes), peakStep, liveBytes };
@@ -107,13 +109,20 @@ function release(gaps: Gap[], { start, end }: Gap): void {
   });
 }
 
-/** Each slot, largest first, at the lowest offset where no slot placed before overlaps it in time and place. */
-function largestFirst(slots: readonly Slot[], sizes: readonly number[]): number[] {
+type Order = (a: Slot, b: Slot) => number;
+
+const life = ({ born, dies }: Slot): number => dies - born;
+const largestFirst: Order = (a, b) => b.byteLength - a.byteLength || a.born - b.born;
+const longestFirst: Order = (a, b) => life(b) - life(a) || largestFirst(a, b);
+const orders: readonly Order[] = [largestFirst, longestFirst];
+
+/** Each slot in turn at the lowest offset where no slot placed before overlaps it in time and place. */
+function placeInOrder(slots: readonly Slot[], sizes: readonly number[], compare: Order): number[] {
   const offsets = slots.map(() => 0);
   const order = slots
     .map((_, i) => i)
     .filter((i) => sizes[i]! > 0)
-    .sort((a, b) => sizes[b]! - sizes[a]! || a - b);
+    .sort((a, b) => compare(slots[a]!, slots[b]!) || a - b);
   /** Placed slots by offset. */
   const placed: number[] = [];
   for (const i of order) {

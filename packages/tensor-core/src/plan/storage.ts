@@ -50,7 +50,10 @@ function viewsOf({ values, steps, inputs }: Program, alignment: number): Storage
 
 /** The step that writes each value that is no input. */
 function writersOf(steps: readonly PlanStep[], inputs: readonly number[]): ReadonlyMap<number, number> {
-  const writers = new Map(steps.flatMap(({ outputs }, i) => outputs.map((value) => [value, i] as const)));
+  const writers = new Map<number, number>();
+  steps.forEach(({ outputs }, i) => {
+    for (const value of outputs) writers.set(value, i);
+  });
   for (const value of inputs) writers.delete(value);
   return writers;
 }
@@ -131,9 +134,12 @@ export function lifetimesOf({ values, steps, outputs }: Program, storage: readon
   const born = values.map(() => -1);
   const dies = values.map(() => -1);
   steps.forEach((step, i) => {
-    for (const value of [...step.outputs, ...step.inputs]) dies[storage[value]!.owner] = i;
-    for (const value of step.outputs)
-      if (!isMoveless(step, storage) && born[storage[value]!.owner] === -1) born[storage[value]!.owner] = i;
+    for (const value of step.inputs) dies[storage[value]!.owner] = i;
+    for (const value of step.outputs) {
+      const { owner } = storage[value]!;
+      dies[owner] = i;
+      if (born[owner] === -1 && !isMoveless(step, storage)) born[owner] = i;
+    }
   });
   for (const value of outputs) dies[storage[value]!.owner] = steps.length;
   return { born, dies };

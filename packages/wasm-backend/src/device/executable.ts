@@ -21,7 +21,7 @@ import type { Expressions } from '../expressions/expressions.js';
 import type { Kernels } from '../kernels/index.js';
 import type { DeviceMemory, WasmBuffer } from './device-memory.js';
 import { heapAlignment } from './heap.js';
-import { type Poison, noPoison, poisonOf } from './poison.js';
+import { poisonOf } from './poison.js';
 import { type StepContext, prepareStep } from './step.js';
 
 export interface Machine {
@@ -50,28 +50,37 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
   const fresh = plan.outputs.flatMap((_, position) => (donorOf.has(position) ? [] : [position]));
   const freshBytes = fresh.map((position) => byteLengthOf(plan, plan.outputs[position]!));
   const checked = new Set(plan.guards.map(({ step }) => step));
-  const traps: Poison = poison ? poisonOf(plan, kernels.memory) : noPoison;
+  /** What a step checks right before it runs, because it looks at what other steps compute. */
+  const late = plan.steps.map((step, i) => (step.op.guard && !checked.has(i) ? step : undefined));
+  const traps = poison ? poisonOf(plan, kernels.memory) : undefined;
+  /** Byte offset of every value; runs do not overlap, so one list serves all. */
+  const pointers = plan.places.map(() => 0);
 
   const run = (inputs: readonly WasmBuffer[], results: readonly WasmBuffer[]): void => {
     const working = memory.reserve(workingBytes);
-    const bases = { input: inputs, output: results };
-    const addressOf = (place: Place): number =>
-      place.kind === 'arena' ? working : bases[place.kind][place.position]!.pointer;
-    const pointers = plan.places.map((place) => (place ? addressOf(place) + place.byteOffset : 0));
+    plan.places.forEach((place, value) => {
+      if (place) pointers[value] = baseOf(place, working, inputs, results) + place.byteOffset;
+    });
     const context: StepContext = { pointers, scratch: working + scratchAt, memo: new Map() };
     const read = (value: number): HostArray => hostView(kernels.memory.buffer, pointers[value]!, plan.values[value]!);
     for (const guard of plan.guards) checkGuard(plan, guard, read);
-    traps.beforeRun(
+    traps?.beforeRun(
       working,
       fresh.map((position) => results[position]!),
     );
     steps.forEach((step, i) => {
-      const planned = plan.steps[i]!;
-      if (!checked.has(i)) checkGuard(plan, planned, read);
-      traps.beforeStep(context.scratch, scratchBytes);
-      attributed(planned.origin, () => step.run(context));
-      traps.afterStep(i, working);
+      if (late[i]) checkGuard(plan, late[i], read);
+      traps?.beforeStep(context.scratch, scratchBytes);
+      const { origin } = plan.steps[i]!;
+      if (origin === undefined) step.run(context);
+      else attributed(origin, () => step.run(context));
+      traps?.afterStep(i, working);
     });
+    copyOutputs(results);
+  };
+
+  const copyOutputs = (results: readonly WasmBuffer[]): void => {
+    if (plan.copies.length === 0) return;
     const bytes = new Uint8Array(kernels.memory.buffer);
     for (const position of plan.copies) {
       const [from, { pointer, byteLength }] = [pointers[plan.outputs[position]!]!, results[position]!];
@@ -104,4 +113,15 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
       }
     },
   };
+}
+
+/** Address of what a place is counted from. */
+function baseOf(
+  place: Place,
+  working: number,
+  inputs: readonly WasmBuffer[],
+  results: readonly WasmBuffer[],
+): number {
+  if (place.kind === 'arena') return working;
+  return (place.kind === 'input' ? inputs : results)[place.position]!.pointer;
 }

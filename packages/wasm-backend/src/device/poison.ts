@@ -15,8 +15,6 @@ export interface Poison {
   afterStep(step: number, working: number): void;
 }
 
-export const noPoison: Poison = { beforeRun: () => {}, beforeStep: () => {}, afterStep: () => {} };
-
 interface Range {
   readonly start: number;
   readonly end: number;

@@ -14,7 +14,7 @@ import { canEmit } from '../expressions/emit-expression.js';
 import type { Expressions } from '../expressions/expressions.js';
 import { expressionOf } from '../expressions/single-op.js';
 import type { Kernels } from '../kernels/index.js';
-import type { KernelOperand, KernelRow } from './kernel-row.js';
+import type { KernelCall, KernelOperand, KernelRow } from './kernel-row.js';
 import { type Application, kernelFor, loopOps } from './kernel-table.js';
 
 /** What a run gives its steps. */
@@ -55,9 +55,9 @@ export function prepareStep(
   if (row) return rowStep(row, { op, inputs, outputs, attributes }, values, kernels);
   const expression = generatedFor(application);
   if (expression) {
-    const kernel = expressions.bind(expression, application.inputs);
     const used = [...outputs, ...inputs];
-    return { scratchBytes: 0, run: ({ pointers }) => kernel(used.map((value) => pointers[value]!)) };
+    const kernel = expressions.bind(expression, application.inputs);
+    return { scratchBytes: 0, run: ({ pointers }) => kernel(pointers, used) };
   }
   return {
     scratchBytes: 0,
@@ -65,8 +65,10 @@ export function prepareStep(
   };
 }
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** An operand whose pointer is set before each run. */
-type PlacedOperand = { -readonly [K in keyof KernelOperand]: KernelOperand[K] };
+type PlacedOperand = Mutable<KernelOperand>;
+type PlacedCall = Mutable<KernelCall<object>>;
 
 function rowStep(
   row: KernelRow,
@@ -77,25 +79,28 @@ function rowStep(
   const placed = (list: readonly number[]): PlacedOperand[] =>
     list.map((value) => ({ ...values[value]!, value, pointer: 0 }));
   const operands = { inputs: placed(inputs), outputs: placed(outputs) };
+  const all = [...operands.inputs, ...operands.outputs];
   const scratchBytes = row.scratchBytes?.({ kernels, ...operands, attributes }) ?? 0;
+  // One call serves all runs: they do not overlap.
+  let reserved = 0;
+  const call: PlacedCall = {
+    kernels,
+    ...operands,
+    attributes,
+    memo: new Map(),
+    scratch(byteLength) {
+      if (byteLength > scratchBytes)
+        throw new Error(`the kernel of ${op.name} asks for ${byteLength} bytes of scratch, its row said ${scratchBytes}`);
+      return reserved;
+    },
+  };
   return {
     scratchBytes,
     run({ pointers, scratch, memo }) {
-      for (const operand of operands.inputs) operand.pointer = pointers[operand.value]!;
-      for (const operand of operands.outputs) operand.pointer = pointers[operand.value]!;
-      row.run({
-        kernels,
-        memo,
-        ...operands,
-        attributes,
-        scratch(byteLength) {
-          if (byteLength > scratchBytes)
-            throw new Error(
-              `the kernel of ${op.name} asks for ${byteLength} bytes of scratch, its row said ${scratchBytes}`,
-            );
-          return scratch;
-        },
-      });
+      for (const operand of all) operand.pointer = pointers[operand.value]!;
+      reserved = scratch;
+      call.memo = memo;
+      row.run(call);
     },
   };
 }

@@ -6,8 +6,8 @@ import { signatureOf } from './signature.js';
 
 type ExpressionFunction = (...values: readonly number[]) => void;
 
-/** Runs one application. @param pointers byte offsets of the outputs, then of the operands. */
-export type BoundExpression = (pointers: readonly number[]) => void;
+/** Runs one application. @param pointers byte offsets by number. @param used numbers of the outputs, then of the operands. */
+export type BoundExpression = (pointers: readonly number[], used: readonly number[]) => void;
 
 export interface Expressions {
   /** The kernel of an expression that `canEmit` is true of, for operands of these specs. */
@@ -36,9 +36,9 @@ export function createExpressions({ memory, tier }: Pick<Kernels, 'memory' | 'ti
       const values = signature.parameters.map(({ value }) => value);
       // Nothing to iterate over, and what is at the pointers of empty operands is not theirs.
       const isEmpty = !expression.reduction && sizeOf(expression.shape) === 0;
-      return (pointers) => {
+      return (pointers, used) => {
         if (isEmpty) return;
-        for (let i = 0; i < pointers.length; i++) values[i] = pointers[i]!;
+        for (let i = 0; i < used.length; i++) values[i] = pointers[used[i]!]!;
         kernel(...values);
       };
     },

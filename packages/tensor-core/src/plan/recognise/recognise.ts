@@ -19,11 +19,37 @@ const marked = 0.724_838_519_283_746;
 
 export function recognise(program: LoweredProgram, device: Target): LoweredProgram {
   const patterns = new Map<string, readonly Pattern[]>();
-  return fusedPatterns.reduce((current, row) => recogniseOne(current, row, device, patterns), program);
+  let [current, uses] = [program, usesOf(program)];
+  for (const row of fusedPatterns) {
+    const next = recogniseOne(current, uses, row, device, patterns);
+    if (next !== current) [current, uses] = [next, usesOf(next)];
+  }
+  return current;
+}
+
+/** Who writes and who reads each value. */
+interface Uses {
+  readonly writers: Map<number, PlanStep>;
+  readonly readers: ReadonlyMap<number, ReadonlySet<PlanStep>>;
+}
+
+function usesOf({ steps }: LoweredProgram): Uses {
+  const writers = new Map<number, PlanStep>();
+  const readers = new Map<number, Set<PlanStep>>();
+  for (const step of steps) {
+    for (const value of step.outputs) writers.set(value, step);
+    for (const value of step.inputs) {
+      const known = readers.get(value);
+      if (known) known.add(step);
+      else readers.set(value, new Set([step]));
+    }
+  }
+  return { writers, readers };
 }
 
 function recogniseOne(
   program: LoweredProgram,
+  { writers, readers }: Uses,
   row: FusedPattern,
   device: Target,
   patterns: Map<string, readonly Pattern[]>,
@@ -31,10 +57,6 @@ function recogniseOne(
   if (!program.steps.some(({ op }) => op.name === row.root)) return program;
   const values = [...program.values];
   const steps = [...program.steps];
-  const writers = new Map(steps.flatMap((step) => step.outputs.map((output) => [output, step] as const)));
-  const readers = new Map<number, Set<PlanStep>>();
-  for (const step of steps)
-    for (const value of step.inputs) readers.set(value, (readers.get(value) ?? new Set()).add(step));
   const outputs = new Set(program.outputs);
   const around: Surroundings = { values, writerOf: (value) => writers.get(value) };
 
