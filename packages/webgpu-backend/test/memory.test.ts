@@ -180,3 +180,25 @@ test('graphs with whole inputs of every kind keep their values', async () => {
   });
   await fc.assert(property, { numRuns: 10 });
 });
+
+test('a bad index into a table in shards, or a bad label of a decomposed loss, rejects and spares the donors', async () => {
+  const limits = { maxStorageBufferBindingSize: 4096, maxBufferSize: 8192 };
+  const device = await openDevice({ profile: 'checked', limits });
+  const table = await t.evaluate(values([300, 8]), { device });
+  const state = await t.evaluate(values([4]), { device });
+  const before = await state.data();
+  const ids = (...given: number[]): t.Tensor => t.tensor(Int32Array.from(given));
+  const step = t.compile(
+    (given: t.Tensor, ids: t.Tensor, labels: t.Tensor) => [
+      t.mul(given, 2),
+      t.gather(table, ids),
+      t.softmaxCrossEntropy(t.slice(table, 0, 0, 2), labels),
+    ],
+    { device, donate: [0] },
+  );
+  await expect(step(state, ids(3, 300), ids(0, 1))).rejects.toThrow(/index 300 is outside the table's 300 rows/);
+  await expect(step(state, ids(3, 4), ids(0, 8))).rejects.toThrow(/label 8 is not one of the 8 classes/);
+  expect(await state.data()).toEqual(before);
+  const [doubled] = await step(state, ids(3, 4), ids(0, 7));
+  expect(await doubled!.data()).toEqual(before.map((value) => value * 2));
+});

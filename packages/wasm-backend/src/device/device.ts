@@ -37,10 +37,7 @@ export function createWasmDevice({ poison = false, ...options }: WasmDeviceOptio
     name: `wasm ${kernels.tier}`,
     tier: kernels.tier,
     canOverwrite: () => true,
-    supports: (op, inputs, attributes) =>
-      op.decompose
-        ? isStep({ op, inputs, outputs: op.infer(inputs, attributes), attributes })
-        : op.reference !== undefined,
+    supports: isStep,
     upload(data, spec) {
       const buffer = memory.allocate(sizeOf(spec.shape) * byteSizeOf(spec.dtype));
       view(spec, buffer).set(data);

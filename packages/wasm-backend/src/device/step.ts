@@ -5,6 +5,7 @@
 import {
   type FusedExpression,
   type HostTensor,
+  type Op,
   type PlanStep,
   type TensorSpec,
   fusedExpressionOp,
@@ -40,8 +41,14 @@ function generatedFor(application: Application): FusedExpression | undefined {
 }
 
 /** False for fused ops that are better planned as the ops they are made of, most of which have a kernel. */
-export const isStep = (application: Application): boolean =>
-  kernelFor(application) !== undefined || generatedFor(application) !== undefined || loopOps.has(application.op.name);
+export function isStep(op: Op, inputs: readonly TensorSpec[], attributes: object): boolean {
+  if (op.name === fusedExpressionOp.name) return canEmit(attributes as FusedExpression);
+  if (op.decompose === undefined) return op.reference !== undefined;
+  return loopOps.has(op.name) || hasKernel({ op, inputs, outputs: op.infer(inputs, attributes), attributes });
+}
+
+const hasKernel = (application: Application): boolean =>
+  kernelFor(application) !== undefined || generatedFor(application) !== undefined;
 
 export function prepareStep(
   { op, inputs, outputs, attributes }: PlanStep,

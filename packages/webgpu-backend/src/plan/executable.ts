@@ -6,7 +6,7 @@
  * Encoding and submission happen before `run` first awaits, so runs reach the queue in the order they were called. Nothing is
  * left behind in the slabs, so runs under way at once may share them.
  */
-import type { DeviceBuffer, Executable, Plan } from '@mindseye/tensor-core';
+import { type DeviceBuffer, type Executable, type Place, type Plan, checkGuard, sizeOf } from '@mindseye/tensor-core';
 import type { Buffers } from '../buffers.js';
 import { GpuBuffer, takeBytes } from '../buffers.js';
 import { gpuBytesOf } from '../element.js';
@@ -14,7 +14,7 @@ import { WebGpuError } from '../errors.js';
 import { faultOf, statusBytes } from '../status.js';
 import type { Arena } from './arena.js';
 import { BindGroups, type RunBuffers, gpuBufferOf } from './bind.js';
-import type { LoweredPlan } from './lower.js';
+import { type LoweredPlan, isUnchecked } from './lower.js';
 import type { Poison } from './poison.js';
 
 export interface ExecutionContext {
@@ -116,7 +116,25 @@ export class PlanExecutable implements Executable {
     const readback = checksIndices && checked ? buffers.readback(statusBytes) : undefined;
     if (readback) encoder.copyBufferToBuffer(status, 0, readback, 0, statusBytes);
     buffers.submit([encoder.finish()]);
-    return { outputs, fresh, fault: readback ? throwFault(readback) : Promise.resolve() };
+    const checks = checked ? [...(readback ? [throwFault(readback)] : []), ...this.#checkGuards(inputs)] : [];
+    return { outputs, fresh, fault: Promise.all(checks).then(() => undefined) };
+  }
+
+  /** Reads the operands of guards that no kernel checks. Inputs still hold their values: such a plan overwrites no donor. */
+  #checkGuards(inputs: readonly GpuBuffer[]): Promise<void>[] {
+    const plan = this.#plan;
+    return plan.guards.filter(isUnchecked).map(async (guard) => {
+      const looked = guard.op.guard!.operands.map((operand) => guard.inputs[operand]!);
+      const read = looked.map(async (value) => {
+        const place = plan.places[value] as Extract<Place, { kind: 'input' }>;
+        const whole = plan.values[plan.inputs[place.position]!]!;
+        const data = await this.#context.buffers.read(inputs[place.position]!, whole);
+        const start = place.byteOffset / data.BYTES_PER_ELEMENT;
+        return data.subarray(start, start + sizeOf(plan.values[value]!.shape));
+      });
+      const contents = new Map((await Promise.all(read)).map((data, i) => [looked[i]!, data]));
+      checkGuard(plan, guard, (value) => contents.get(value)!);
+    });
   }
 
   /** Copies outputs that lie elsewhere to their roots: first those in new roots, so that no donor is overwritten too early. */

@@ -1,5 +1,5 @@
 /** A plan as GPU commands: each step's dispatches with pipelines, uniform blocks and places of their operands. */
-import type { Plan, PlanStep } from '@mindseye/tensor-core';
+import type { Plan, PlanGuard, PlanStep } from '@mindseye/tensor-core';
 import { gpuBytesOf, wordBytes } from '../element.js';
 import { WebGpuError } from '../errors.js';
 import type { Pipeline } from '../pipelines.js';
@@ -48,7 +48,7 @@ export function lowerPlan(plan: Plan, { steps, limits, rejectsFaults }: Lowering
   const checksIndices = prepared.some((list) =>
     list.some(({ bindings }) => bindings.some(({ kind }) => kind === 'status')),
   );
-  if (rejectsFaults && !checksIndices) {
+  if (rejectsFaults && !checksIndices && !plan.guards.some(isUnchecked)) {
     located = locationsFor(false);
     prepared = prepare(located);
   }
@@ -71,6 +71,9 @@ export function lowerPlan(plan: Plan, { steps, limits, rejectsFaults }: Lowering
   );
   return { ...located, commands, checksIndices };
 }
+
+/** Whether no step checks what a guard asks: its op runs as primitives or in parts, which take any index. */
+export const isUnchecked = ({ step }: PlanGuard): boolean => step === undefined;
 
 /** For each input of a step the output that lies on it. */
 const overwrittenIn = ({ inputs, outputs }: PlanStep, { locations }: PlanLocations): (number | undefined)[] =>
