@@ -2,7 +2,7 @@
  * One AdamW update over flat f32 arrays (Loshchilov & Hutter 2019), in the order of torch.optim.AdamW: the decay first,
  * epsilon outside the root of the bias-corrected second moment.
  *
- *   p <- p (1 - lr wd);  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2
+ *   p <- p - lr wd p;  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2
  *   p <- p - (lr / c1) m / (sqrt(v) / sqrt(c2) + epsilon),   c1 = 1 - b1^t,  c2 = 1 - b2^t
  */
 import { f32x4 } from '../emit/index.js';
@@ -49,13 +49,13 @@ export function emitAdamW(context: KernelContext): void {
     scalars: 8,
     unroll: 'long',
     prepare: (f, { multiplyAdd, negativeMultiplyAdd }, factors) => {
-      const [keep, beta1, rest1, beta2, rest2, stepSize, rootCorrection, epsilon] = factors as unknown as Factors;
+      const [decay, beta1, rest1, beta2, rest2, stepSize, rootCorrection, epsilon] = factors as unknown as Factors;
       return (values) => {
         const [parameter, gradient, first, second] = values as unknown as Four;
         const m = f.let('m', multiplyAdd(first, beta1, f32x4.mul(gradient, rest1)));
         const v = f.let('v', multiplyAdd(second, beta2, f32x4.mul(f32x4.mul(gradient, gradient), rest2)));
         const denominator = multiplyAdd(f32x4.sqrt(v), rootCorrection, epsilon);
-        const decayed = f32x4.mul(parameter, keep);
+        const decayed = negativeMultiplyAdd(parameter, decay, parameter);
         return [negativeMultiplyAdd(stepSize, f32x4.div(m, denominator), decayed), m, v];
       };
     },
@@ -74,7 +74,8 @@ export function bindAdamW(host: KernelHost): AdamWKernels {
         host.checkRange(`adamwStep ${name}`, pointer, count);
       }
       const { learningRate, beta1, beta2, epsilon, weightDecay, correction1, correction2 } = operands;
-      const decay = 1 - learningRate * weightDecay;
+      // The factor 1 - lr wd, rounded, would shrink parameters a little too much or too little in every step alike.
+      const decay = learningRate * weightDecay;
       const stepSize = learningRate / correction1;
       const rootCorrection = 1 / Math.sqrt(correction2);
       const factors = [decay, beta1, 1 - beta1, beta2, 1 - beta2, stepSize, rootCorrection, epsilon];
