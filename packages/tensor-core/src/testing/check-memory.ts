@@ -29,7 +29,7 @@ import { toTensor } from './host.js';
 export interface LoopOptions {
   readonly steps: number;
   /** Bytes that the process holds, in any unit that grows with them; taken after the first tenth of the steps and at the end. */
-  readonly measure?: () => number;
+  readonly measure?: () => number | Promise<number>;
 }
 
 export interface LoopReport {
@@ -50,9 +50,9 @@ async function loop(
   let last = Number.NaN;
   for (let i = 0; i < steps; i++) {
     last = await step(i);
-    if (i === Math.floor(steps / 10)) early = [held(), measure()];
+    if (i === Math.floor(steps / 10)) early = [held(), await measure()];
   }
-  return { deviceBytes: [early[0], held()], measured: [early[1], measure()], last };
+  return { deviceBytes: [early[0], held()], measured: [early[1], await measure()], last };
 }
 
 const weight = (shape: readonly number[], seed: number): Tensor =>

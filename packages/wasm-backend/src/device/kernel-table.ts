@@ -7,6 +7,7 @@ import { indexedRows } from './rows/indexed.js';
 import { movementRows } from './rows/movement.js';
 import { optimizerRows } from './rows/optimizer.js';
 import { productRows } from './rows/products.js';
+import { quantizedRows } from './rows/quantized.js';
 import { randomRows } from './rows/random.js';
 import { rowRows } from './rows/rows.js';
 
@@ -28,6 +29,7 @@ function attentionScratch({ kernels, inputs: [q, k], attributes }: KernelRequest
 
 const kernelTable: KernelRows = {
   ...productRows,
+  ...quantizedRows,
   ...elementwiseRows,
   ...rowRows,
   ...Object.fromEntries(

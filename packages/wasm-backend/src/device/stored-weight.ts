@@ -76,27 +76,45 @@ function denseSource(kernels: Kernels, { dtype, shape, pointer }: KernelOperand)
 function quantizedSource(
   kernels: Kernels,
   [codes, ...factors]: readonly KernelOperand[],
-  { bits, groupSize, columns, symmetric }: QuantizedFormat,
+  format: QuantizedFormat,
 ): RowSource {
-  const [words, groups] = [codes!.shape[1]!, factors[0]!.shape[1]!];
+  const { bits, groupSize, columns } = format;
+  const scalesOf = scaleSource(kernels, factors);
   return (from, count, into, scalesInto) => {
-    const [scales, offsets] = factors.map(({ dtype, pointer }, i) => {
-      if (!isHalf(dtype)) return pointer + 4 * from * groups;
-      const at = scalesInto + 4 * i * count * groups;
-      kernels.widen(dtype, at, pointer + 2 * from * groups, count * groups);
-      return at;
-    });
     kernels.dequantize({
       out: into,
-      codes: codes!.pointer + 4 * from * words,
-      scales: scales!,
-      ...(offsets !== undefined && { offsets }),
+      codes: codes!.pointer + 4 * from * codes!.shape[1]!,
+      ...scalesOf(from, count, scalesInto),
       rows: count,
       columns,
       bits,
       groupSize,
-      zero: symmetric ? 2 ** (bits - 1) : 0,
+      zero: zeroOf(format),
     });
     return into;
+  };
+}
+
+/** The code that stands for 0 in a symmetric format. */
+export const zeroOf = ({ bits, symmetric }: QuantizedFormat): number => (symmetric ? 2 ** (bits - 1) : 0);
+
+/** Where the scales (and offsets) of a run of rows lie as f32. @param into room for them, where they are not f32. */
+export type ScaleSource = (
+  from: number,
+  count: number,
+  into: number,
+) => { readonly scales: number; readonly offsets?: number };
+
+/** Reads scales and offsets [rows, groups] in their storage. */
+export function scaleSource(kernels: Kernels, factors: readonly KernelOperand[]): ScaleSource {
+  return (from, count, into) => {
+    const [scales, offsets] = factors.map(({ dtype, shape, pointer }, i) => {
+      const groups = shape[1]!;
+      if (!isHalf(dtype)) return pointer + 4 * from * groups;
+      const at = into + 4 * i * count * groups;
+      kernels.widen(dtype, at, pointer + 2 * from * groups, count * groups);
+      return at;
+    });
+    return { scales: scales!, ...(offsets !== undefined && { offsets }) };
   };
 }

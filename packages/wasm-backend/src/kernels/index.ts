@@ -8,6 +8,12 @@ export type { HalfKernels, HalfName } from './half.js';
 export { createKernels, emitKernelModule } from './kernels.js';
 export type { KernelOptions, Kernels } from './kernels.js';
 export type { MatmulArguments, MatmulKernels } from './matmul/matmul.js';
+export { QUANTIZED_RUN, arrangedBytes } from './matmul/quantized-row-products.js';
+export type {
+  ArrangeArguments,
+  QuantizedRowProductArguments,
+  QuantizedRowProductKernels,
+} from './matmul/quantized-row-products.js';
 export { mostProductRows } from './matmul/row-products.js';
 export type { RowProductArguments, RowProductKernels, StoredMatrix } from './matmul/row-products.js';
 export type { LayerNormArguments, NormKernels, RmsNormArguments, RmsNormBackwardArguments } from './norm.js';

@@ -21,6 +21,8 @@ import type { HalfKernels } from './half.js';
 import { KernelHost } from './host.js';
 import { bindMatmul, emitMatmul } from './matmul/matmul.js';
 import type { MatmulKernels } from './matmul/matmul.js';
+import { bindQuantizedRowProducts, emitQuantizedRowProducts } from './matmul/quantized-row-products.js';
+import type { QuantizedRowProductKernels } from './matmul/quantized-row-products.js';
 import { bindRowProducts, emitRowProducts } from './matmul/row-products.js';
 import type { RowProductKernels } from './matmul/row-products.js';
 import { bindNorm, emitNorm } from './norm.js';
@@ -47,6 +49,7 @@ export interface Kernels
     ElementwiseKernels,
     HalfKernels,
     MatmulKernels,
+    QuantizedRowProductKernels,
     RowProductKernels,
     NormKernels,
     RandomKernels,
@@ -68,6 +71,7 @@ export interface KernelOptions {
 const EMITTERS = [
   emitMatmul,
   emitRowProducts,
+  emitQuantizedRowProducts,
   emitHalf,
   emitDequantize,
   emitElementwiseFamily,
@@ -111,6 +115,7 @@ export function createKernels(options: KernelOptions = {}): Kernels {
     memory,
     ...matmul,
     ...bindRowProducts(host),
+    ...bindQuantizedRowProducts(host),
     ...bindHalf(host),
     ...bindDequantize(host),
     ...bindElementwise(host),

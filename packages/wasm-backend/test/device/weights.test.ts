@@ -1,0 +1,87 @@
+/** Linear layers with weights in every storage, few rows and many, against the reference loops. */
+import { type DType, opTable } from '@mindseye/tensor-core';
+import { type HostTensor, arbitrarySeed, compareWithReference, seededValue } from '@mindseye/tensor-core/testing';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createWasmDevice } from '../../src/index.js';
+import { TIERS } from '../kernels/support.js';
+
+/** Rows around the largest number that has products of its own. */
+const rowCounts = fc.constantFrom(0, 1, 2, 3, 4, 5, 17);
+const widths = fc.oneof(fc.constantFrom(32, 64, 96, 160, 256), fc.integer({ min: 1, max: 140 }));
+const tolerance = { absolute: 1e-6, relative: 1e-4, norm: 1e-5 };
+
+const factor = fc.constantFrom<DType>('f32', 'f16', 'bf16');
+const value = (shape: readonly number[], dtype: DType, seed: number): HostTensor =>
+  seededValue(shape, dtype, dtype === 'u32' ? 'words' : 'ordinary', seed);
+
+describe.each(TIERS)('%s', (tier) => {
+  const device = createWasmDevice({ tier, poison: true });
+
+  test('dense weights: x·Wᵀ + b and x·W', async () => {
+    const property = fc.asyncProperty(
+      fc.record({ m: rowCounts, n: widths, k: widths, dtype: factor, biased: fc.boolean() }),
+      arbitrarySeed(),
+      async ({ m, n, k, dtype, biased }, seed) => {
+        const weight = value([n, k], dtype, seed);
+        const bias = biased ? [value([n], 'f32', seed + 1)] : [];
+        const given = [value([m, k], 'f32', seed + 2), weight, ...bias];
+        await compareWithReference(device, 'linear', { inputs: given, attributes: {} }, tolerance);
+        const back = [value([m, n], 'f32', seed + 3), weight];
+        await compareWithReference(device, 'linearTransposed', { inputs: back, attributes: {} }, tolerance);
+      },
+    );
+    await fc.assert(property, { numRuns: 60 });
+  });
+
+  test('codes with scales, and offsets', async () => {
+    const property = fc.asyncProperty(
+      fc.record({
+        m: rowCounts,
+        rows: widths,
+        columns: widths,
+        bits: fc.constantFrom(4, 8),
+        groupSize: fc.constantFrom(32, 64, 128),
+        scaleType: factor,
+        symmetric: fc.boolean(),
+        transposed: fc.boolean(),
+      }),
+      arbitrarySeed(),
+      async ({ m, rows, columns, bits, groupSize, scaleType, symmetric, transposed }, seed) => {
+        const format = { bits, groupSize, columns, symmetric };
+        const grid = [rows, Math.ceil(columns / groupSize)];
+        const inputs = [
+          value([m, transposed ? rows : columns], 'f32', seed),
+          value([rows, Math.ceil((columns * bits) / 32)], 'u32', seed + 1),
+          value(grid, scaleType, seed + 2),
+          ...(symmetric ? [] : [value(grid, scaleType, seed + 3)]),
+          ...(transposed ? [] : [value([rows], 'f32', seed + 4)]),
+        ];
+        await compareWithReference(device, 'quantizedLinear', { inputs, attributes: { format, transposed } }, tolerance);
+      },
+    );
+    await fc.assert(property, { numRuns: 120 });
+  });
+
+  test('a weight larger than one chunk', async () => {
+    const format = { bits: 4, groupSize: 32, columns: 1500, symmetric: true };
+    for (const m of [3, 6]) {
+      const codes = value([700, 188], 'u32', 1);
+      const inputs = [value([m, 1500], 'f32', 2), codes, value([700, 47], 'f16', 3)];
+      await compareWithReference(device, 'quantizedLinear', { inputs, attributes: { format, transposed: false } }, tolerance);
+      const back = [value([m, 700], 'f32', 4), value([700, 1500], 'bf16', 5)];
+      await compareWithReference(device, 'linearTransposed', { inputs: back, attributes: {} }, tolerance);
+    }
+  });
+});
+
+test('weights are not made dense: no step of a product with codes is a decoded matrix', () => {
+  const device = createWasmDevice();
+  const format = { bits: 4, groupSize: 32, columns: 64, symmetric: true };
+  const specs = [
+    { shape: [1, 64], dtype: 'f32' },
+    { shape: [100, 8], dtype: 'u32' },
+    { shape: [100, 2], dtype: 'f16' },
+  ] as const;
+  expect(device.supports(opTable.get('quantizedLinear')!, specs, { format, transposed: false })).toBe(true);
+});
