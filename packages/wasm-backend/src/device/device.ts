@@ -7,7 +7,7 @@
 import { type Device, byteSizeOf, hostView, sizeOf } from '@mindseye/tensor-core';
 import { createExpressions } from '../expressions/expressions.js';
 import { type Kernels, type Tier, createKernels } from '../kernels/index.js';
-import { DeviceMemory, WasmBuffer } from './device-memory.js';
+import { DeviceMemory, type WasmBuffer } from './device-memory.js';
 import { lowerPlan } from './executable.js';
 import { isStep } from './step.js';
 

@@ -116,12 +116,7 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
 }
 
 /** Address of what a place is counted from. */
-function baseOf(
-  place: Place,
-  working: number,
-  inputs: readonly WasmBuffer[],
-  results: readonly WasmBuffer[],
-): number {
+function baseOf(place: Place, working: number, inputs: readonly WasmBuffer[], results: readonly WasmBuffer[]): number {
   if (place.kind === 'arena') return working;
   return (place.kind === 'input' ? inputs : results)[place.position]!.pointer;
 }

@@ -97,7 +97,9 @@ function rowStep(
     memo: new Map(),
     scratch(byteLength) {
       if (byteLength > scratchBytes)
-        throw new Error(`the kernel of ${op.name} asks for ${byteLength} bytes of scratch, its row said ${scratchBytes}`);
+        throw new Error(
+          `the kernel of ${op.name} asks for ${byteLength} bytes of scratch, its row said ${scratchBytes}`,
+        );
       return reserved;
     },
   };

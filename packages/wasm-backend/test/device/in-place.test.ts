@@ -68,7 +68,7 @@ describe('a cache that grows in place', () => {
     const [wanted, got] = [await rows.data(), (await cache.data()) as Float32Array];
     for (let head = 0; head < heads; head++) {
       const from = (head * capacity + 5) * width;
-      expect([...got.slice(from, from + width)]).toEqual([...wanted.slice(head * width, (head + 1) * width)]);
+      expect(got.slice(from, from + width)).toEqual(wanted.slice(head * width, (head + 1) * width));
     }
   });
 });

@@ -57,7 +57,12 @@ describe.each(TIERS)('%s', (tier) => {
           ...(symmetric ? [] : [value(grid, scaleType, seed + 3)]),
           ...(transposed ? [] : [value([rows], 'f32', seed + 4)]),
         ];
-        await compareWithReference(device, 'quantizedLinear', { inputs, attributes: { format, transposed } }, tolerance);
+        await compareWithReference(
+          device,
+          'quantizedLinear',
+          { inputs, attributes: { format, transposed } },
+          tolerance,
+        );
       },
     );
     await fc.assert(property, { numRuns: 120 });
@@ -68,7 +73,12 @@ describe.each(TIERS)('%s', (tier) => {
     for (const m of [3, 6]) {
       const codes = value([700, 188], 'u32', 1);
       const inputs = [value([m, 1500], 'f32', 2), codes, value([700, 47], 'f16', 3)];
-      await compareWithReference(device, 'quantizedLinear', { inputs, attributes: { format, transposed: false } }, tolerance);
+      await compareWithReference(
+        device,
+        'quantizedLinear',
+        { inputs, attributes: { format, transposed: false } },
+        tolerance,
+      );
       const back = [value([m, 700], 'f32', 4), value([700, 1500], 'bf16', 5)];
       await compareWithReference(device, 'linearTransposed', { inputs: back, attributes: {} }, tolerance);
     }

@@ -33,7 +33,19 @@ describe.each(TIERS)('few rows and codes, tier %s', (tier) => {
         const rowStrideC = n + gap;
         const c = arena.output((m - 1) * rowStrideC + n);
         const factors = { scales: arena.f32(scales), ...(withOffsets && { offsets: arena.f32(offsets) }) };
-        kernels.quantizedRowProducts({ arranged, codes, ...factors, c, m, n, columns, bits, groupSize, zero, rowStrideC });
+        kernels.quantizedRowProducts({
+          arranged,
+          codes,
+          ...factors,
+          c,
+          m,
+          n,
+          columns,
+          bits,
+          groupSize,
+          zero,
+          rowStrideC,
+        });
         arena.checkGuards();
         const weight = Array.from({ length: n * columns }, (_, i) => {
           const [row, column] = [Math.floor(i / columns), i % columns];
@@ -53,7 +65,11 @@ describe.each(TIERS)('few rows and codes, tier %s', (tier) => {
 
   test('columns that are not multiples of 32, and more rows, are refused', () => {
     const operands = { arranged: 0, codes: 0, scales: 0, c: 0, n: 1, bits: 4, zero: 8, rowStrideC: 1 } as const;
-    expect(() => kernels.quantizedRowProducts({ ...operands, m: 1, columns: 40, groupSize: 32 })).toThrow(/multiples of 32/);
-    expect(() => kernels.quantizedRowProducts({ ...operands, m: 5, columns: 32, groupSize: 32 })).toThrow(/decode the matrix/);
+    expect(() => kernels.quantizedRowProducts({ ...operands, m: 1, columns: 40, groupSize: 32 })).toThrow(
+      /multiples of 32/,
+    );
+    expect(() => kernels.quantizedRowProducts({ ...operands, m: 5, columns: 32, groupSize: 32 })).toThrow(
+      /decode the matrix/,
+    );
   });
 });

@@ -80,7 +80,11 @@ const quantizedLinear: KernelRow<QuantizedLinearAttributes> = {
     if (meetsCodes(product, attributes))
       multiplyByCodes(kernels, product, format, scratch(meetingScratch(product, format)));
     else
-      (transposed ? multiplyByWeight : multiplyByTranspose)(kernels, product, scratch(productScratch(kernels, product)));
+      (transposed ? multiplyByWeight : multiplyByTranspose)(
+        kernels,
+        product,
+        scratch(productScratch(kernels, product)),
+      );
     addBias(kernels, y!, inputs[1 + weightCount(format)]);
   },
 };

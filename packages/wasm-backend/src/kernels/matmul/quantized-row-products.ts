@@ -62,7 +62,8 @@ export interface QuantizedRowProductKernels {
 }
 
 /** Bytes of arranged rows: each its elements, then four partial sums per group. */
-export const arrangedBytes = (m: number, columns: number, groupSize: number): number => m * arrangedRow(columns, groupSize);
+export const arrangedBytes = (m: number, columns: number, groupSize: number): number =>
+  m * arrangedRow(columns, groupSize);
 
 const arrangedRow = (columns: number, groupSize: number): number =>
   F32_BYTES * (columns + 4 * Math.ceil(columns / groupSize));
@@ -186,7 +187,12 @@ export function bindQuantizedRowProducts(host: KernelHost): QuantizedRowProductK
       checkColumns(columns, groupSize);
       host.checkRange('arrangeRows a', a, m * columns);
       host.checkRange('arrangeRows into', into, arrangedBytes(m, columns, groupSize), 1);
-      for (let i = 0; i < m; i += 1) arrangeRow(host.memory, { ...operands, a: a + F32_BYTES * i * columns, into: into + i * arrangedRow(columns, groupSize) }, 32 / bits);
+      for (let i = 0; i < m; i += 1)
+        arrangeRow(
+          host.memory,
+          { ...operands, a: a + F32_BYTES * i * columns, into: into + i * arrangedRow(columns, groupSize) },
+          32 / bits,
+        );
     },
     quantizedRowProducts({ arranged, codes, scales, offsets, c, m, n, columns, bits, groupSize, zero, rowStrideC }) {
       if (!(m >= 1 && m <= mostProductRows))
@@ -213,7 +219,11 @@ function checkColumns(columns: number, groupSize: number): void {
 }
 
 /** One row: element `word · perWord + place` of each block of four words goes to vector `place`, lane `word`. */
-function arrangeRow({ buffer }: WebAssembly.Memory, { a, into, columns, groupSize }: ArrangeArguments, perWord: number): void {
+function arrangeRow(
+  { buffer }: WebAssembly.Memory,
+  { a, into, columns, groupSize }: ArrangeArguments,
+  perWord: number,
+): void {
   const from = new Float32Array(buffer, a, columns);
   const to = new Float32Array(buffer, into, columns);
   const block = 4 * perWord;
