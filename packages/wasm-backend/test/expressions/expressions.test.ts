@@ -1,6 +1,7 @@
 /** Generated kernels of random fused expressions: right, inside their operands, in place, and shared between sizes. */
 import {
   type FusedExpression,
+  type Op,
   type TensorSpec,
   apply,
   broadcastStrides,
@@ -58,7 +59,7 @@ describe.each(TIERS)('%s', (tier) => {
     for (const maxLength of lengths) {
       const property = fc.property(arbitraryExpression({ values, maxLength }), ({ inputs, attributes }) => {
         const expression = attributes as FusedExpression;
-        const expected = runReference(fusedExpressionOp as never, inputs, expression);
+        const expected = runReference(fusedExpressionOp as Op, inputs, expression);
         arena.reset();
         const operands = inputs.map(put);
         const outputs = expected.map(({ data }) => arena.bytes(data.byteLength));
@@ -172,4 +173,5 @@ test('what has no code is refused, and planned step by step', () => {
     results: [1],
   };
   expect(canEmit(unknown)).toBe(false);
+  expect(createWasmDevice().supports(fusedExpressionOp as Op, [{ shape: [2], dtype: 'f32' }], unknown)).toBe(false);
 });
