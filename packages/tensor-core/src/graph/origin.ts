@@ -28,6 +28,9 @@ export const trackedOrigin = (): string | undefined => (tracking ? callingLine()
 /** Frames to look through: the package's own lie between an op and the user's line. */
 const depth = 50;
 
+/** `file:line:column` at the end of a stack frame, with or without parentheses; frames of the engine itself have none. */
+const framePlace = /[\s(]((?:(?:file|https?):\/\/|\/|[A-Za-z]:\\).*:\d+:\d+)\)?$/;
+
 /** The innermost line outside this package that is running now, as `file:line:column`; undefined where none is known. */
 export function callingLine(): string | undefined {
   const before = Error.stackTraceLimit;
@@ -35,8 +38,7 @@ export function callingLine(): string | undefined {
   const { stack } = new Error('a stack');
   Error.stackTraceLimit = before;
   for (const line of stack?.split('\n').slice(1) ?? []) {
-    if (line.includes('node:')) continue;
-    const place = /((?:file|https?):.*:\d+:\d+|\/.*:\d+:\d+)\)?$/.exec(line)?.[1];
+    const place = framePlace.exec(line)?.[1];
     if (place !== undefined && !isOwn(place)) return place.replace(/^file:\/\//, '');
   }
   return undefined;
