@@ -29,7 +29,7 @@ export type { Place } from './plan/places.js';
 export { explainExpression } from './fuse/explain.js';
 export { attributed, checkGuard } from './plan/check-guard.js';
 export type { PlanGuard, Shard } from './plan/lower.js';
-export { type Lifetimes, type Storage, lifetimesOf, storageOf } from './plan/storage.js';
+export { type Lifetimes, type Storage, byteLengthOf, lifetimesOf, storageOf } from './plan/storage.js';
 export { shardBoundaries } from './plan/shards.js';
 export { flopsOf, formatBytes, trafficOf } from './plan/explain.js';
 export { type MemoryBudget, setMemoryBudget } from './plan/budget.js';

@@ -1,5 +1,6 @@
 /** A small decoder and its training step, run in Node and, served as a module, in the browser. */
 import * as t from '@mindseye/tensor-core';
+import type { DecoderLayer, DecoderWeights } from './decoder.js';
 
 const sizes = {
   vocabulary: 23,
@@ -13,30 +14,11 @@ const sizes = {
   layers: 2,
 } as const;
 
-interface Layer {
-  readonly attentionNorm: t.Tensor;
-  readonly query: t.Tensor;
-  readonly queryBias: t.Tensor;
-  readonly key: t.Tensor;
-  readonly value: t.Tensor;
-  readonly output: t.Tensor;
-  readonly mlpNorm: t.Tensor;
-  readonly gate: t.Tensor;
-  readonly up: t.Tensor;
-  readonly down: t.Tensor;
-}
-
-interface Parameters {
-  readonly embedding: t.Tensor;
-  readonly layers: readonly Layer[];
-  readonly norm: t.Tensor;
-}
-
-export const adamW: t.Optimizer<Parameters, t.AdamWState<Parameters>> = t.adamW<Parameters>();
+export const adamW: t.Optimizer<DecoderWeights, t.AdamWState<DecoderWeights>> = t.adamW<DecoderWeights>();
 
 export interface TrainingState {
-  readonly parameters: Parameters;
-  readonly adamw: t.AdamWState<Parameters>;
+  readonly parameters: DecoderWeights;
+  readonly adamw: t.AdamWState<DecoderWeights>;
 }
 
 export interface Batch {
@@ -58,10 +40,10 @@ function normal(shape: readonly number[], stream: number, scale: number): t.Tens
 const constant = (shape: readonly number[], value: number): t.Tensor =>
   t.tensor(new Float32Array(t.sizeOf(shape)).fill(value), shape);
 
-/** Parameters and zero moments, as host tensors. */
+/** DecoderWeights and zero moments, as host tensors. */
 export function startTraining(): TrainingState {
   const { width, heads, keyHeads, headWidth, hidden, vocabulary } = sizes;
-  const layer = (i: number): Layer => ({
+  const layer = (i: number): DecoderLayer => ({
     attentionNorm: constant([width], 1),
     query: normal([heads * headWidth, width], 10 * i + 1, 0.2),
     queryBias: constant([heads * headWidth], 0),
@@ -73,12 +55,12 @@ export function startTraining(): TrainingState {
     up: normal([hidden, width], 10 * i + 6, 0.2),
     down: normal([width, hidden], 10 * i + 7, 0.2),
   });
-  const parameters: Parameters = {
+  const parameters: DecoderWeights = {
     embedding: normal([vocabulary, width], 100, 0.5),
     layers: Array.from({ length: sizes.layers }, (_, i) => layer(i)),
     norm: constant([width], 1),
   };
-  const zeros = (): Parameters => t.mapTree(parameters, ({ shape }) => constant(shape, 0));
+  const zeros = (): DecoderWeights => t.mapTree(parameters, ({ shape }) => constant(shape, 0));
   return { parameters, adamw: { firstMoment: zeros(), secondMoment: zeros() } };
 }
 
@@ -107,11 +89,11 @@ export function makeBatch(index: number): Batch {
   };
 }
 
-function logits({ embedding, layers, norm }: Parameters, { tokens, cos, sin, seed }: Batch): t.Tensor {
+function logits({ embedding, layers, norm }: DecoderWeights, { tokens, cos, sin, seed }: Batch): t.Tensor {
   const { batch, length, heads, keyHeads, headWidth, width } = sizes;
   const split = (x: t.Tensor, count: number): t.Tensor =>
     t.permute(t.reshape(x, [batch, length, count, headWidth]), [0, 2, 1, 3]);
-  const decoder = (x: t.Tensor, layer: Layer, i: number): t.Tensor => {
+  const decoder = (x: t.Tensor, layer: DecoderLayer, i: number): t.Tensor => {
     const normed = t.rmsNorm(x, layer.attentionNorm);
     const q = t.rope(split(t.linear(normed, layer.query, layer.queryBias), heads), cos, sin);
     const k = t.rope(split(t.linear(normed, layer.key), keyHeads), cos, sin);
@@ -128,7 +110,7 @@ function logits({ embedding, layers, norm }: Parameters, { tokens, cos, sin, see
   return t.linear(t.rmsNorm(hidden, norm), embedding);
 }
 
-function loss(parameters: Parameters, batch: Batch): t.Tensor {
+function loss(parameters: DecoderWeights, batch: Batch): t.Tensor {
   const rows = sizes.batch * sizes.length;
   const each = t.softmaxCrossEntropy(
     t.reshape(logits(parameters, batch), [rows, sizes.vocabulary]),

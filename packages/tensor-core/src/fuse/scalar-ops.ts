@@ -1,7 +1,7 @@
 /**
  * The ops that nodes of a fused expression can be: those with a `scalar`, by name. And the reductions.
  *
- * A list of its own, not a filter of `opTable`, because that table holds the fused expression op itself.
+ * `opTable` takes them from here; the other way round is closed, because that table holds the fused expression op itself.
  */
 import type { Op } from '../op.js';
 import { absOp } from '../ops/abs.js';

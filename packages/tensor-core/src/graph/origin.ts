@@ -11,8 +11,9 @@ const packageRoot = new URL('..', import.meta.url).href;
 let tracking = false;
 
 /**
- * Makes every node built from now on remember the source line that built it: run-time errors, `plan.explain()` and the
- * warnings of a memory budget then name it. Costs a few microseconds per node.
+ * Makes every node built from now on remember the source line that built it: `plan.explain()`, the warnings of a memory
+ * budget, and errors about the contents of operands then name it. (Indices that a GPU kernel finds out of range come back
+ * without the line.) Costs a few microseconds per node.
  *
  * @returns whether origins were tracked before.
  */

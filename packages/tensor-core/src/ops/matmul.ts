@@ -5,6 +5,7 @@ import type { Tensor, TensorSpec } from '../tensor.js';
 import { add } from './add.js';
 import { broadcastTo } from './broadcast-to.js';
 import { concat } from './concat.js';
+import { formatSpecs } from './operands.js';
 import { reshape } from './reshape.js';
 import { slice } from './slice.js';
 
@@ -74,7 +75,7 @@ export const matmulOp: Op<MatmulAttributes> = {
   splitRows: ([a, b], { transposeA, transposeB }, input, boundaries) => {
     if (a!.rank !== 2 || b!.rank !== 2)
       throw new ShapeError(
-        `matmul: ${describe(a!)} and ${describe(b!)}: only a plain matrix can be read in parts, reshape the operands to two axes`,
+        `matmul: ${formatSpecs([a!, b!])}: only a plain matrix can be read in parts, reshape the operands to two axes`,
       );
     const cuts = boundaries.slice(1).map((end, i) => [boundaries[i]!, end] as const);
     // Rows of the result come from rows (or transposed rows) of one operand alone; else each part adds to the sum over k.
@@ -88,8 +89,6 @@ export const matmulOp: Op<MatmulAttributes> = {
     return [isSum ? parts.reduce(add) : concat(parts, input)];
   },
 };
-
-const describe = ({ dtype, shape }: TensorSpec): string => `${dtype}${formatShape(shape)}`;
 
 const multiply = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor =>
   applyOne(matmulOp, [a, b], { transposeA, transposeB });

@@ -4,6 +4,7 @@ import { adamwStepOp } from '../fused/adamw-step.js';
 import { attentionPair } from '../fused/attention.js';
 import { dropoutOp } from '../fused/dropout.js';
 import { geluTanhPair } from '../fused/gelu-tanh.js';
+import { scalarOps } from '../fuse/scalar-ops.js';
 import { geluPair } from '../fused/gelu.js';
 import { layerNormPair } from '../fused/layer-norm.js';
 import { linearOp } from '../fused/linear.js';
@@ -19,81 +20,30 @@ import { dequantizeOp } from '../quantize/dequantize.js';
 import { quantizedLinearOp } from '../quantize/quantized-linear.js';
 import { massThresholdOp } from '../sampling/mass-threshold.js';
 import { multiHotOp } from '../sampling/multi-hot.js';
-import { absOp } from './abs.js';
-import { addOp } from './add.js';
 import { argmaxOp } from './argmax.js';
 import { barrierOp } from './barrier.js';
 import { broadcastToOp } from './broadcast-to.js';
-import { bitcastOp } from './bitcast.js';
-import { castOp } from './cast.js';
-import { equalOp, lessEqualOp, lessOp } from './compare.js';
 import { concatOp } from './concat.js';
-import { cosOp } from './cos.js';
 import { cumulativeSumOp } from './cumulative-sum.js';
-import { divOp } from './div.js';
-import { erfOp } from './erf.js';
-import { expOp } from './exp.js';
-import { floorOp } from './floor.js';
 import { gatherOp } from './gather.js';
 import { iotaOp } from './iota.js';
-import { logOp } from './log.js';
-import { logicalAndOp, logicalNotOp, logicalOrOp } from './logical.js';
 import { matmulOp } from './matmul.js';
 import { maxOp } from './max.js';
-import { maximumOp } from './maximum.js';
-import { minimumOp } from './minimum.js';
-import { mulOp } from './mul.js';
-import { negOp } from './neg.js';
 import { padOp } from './pad.js';
 import { permuteOp } from './permute.js';
 import { randomBitsOp } from './random-bits.js';
 import { reshapeOp } from './reshape.js';
-import { rsqrtOp } from './rsqrt.js';
 import { scatterAddOp } from './scatter-add.js';
-import { selectOp } from './select.js';
-import { shiftRightOp } from './shift-right.js';
-import { sigmoidOp } from './sigmoid.js';
-import { sinOp } from './sin.js';
 import { sliceOp } from './slice.js';
-import { sqrtOp } from './sqrt.js';
 import { stopGradientOp } from './stop-gradient.js';
-import { subOp } from './sub.js';
 import { sumOp } from './sum.js';
-import { tanhOp } from './tanh.js';
 import { updateSliceOp } from './update-slice.js';
 
 const primitives: readonly Op[] = [
   fullOp,
   iotaOp,
   randomBitsOp,
-  negOp,
-  absOp,
-  expOp,
-  logOp,
-  sqrtOp,
-  rsqrtOp,
-  sinOp,
-  cosOp,
-  tanhOp,
-  sigmoidOp,
-  erfOp,
-  floorOp,
-  addOp,
-  subOp,
-  mulOp,
-  divOp,
-  maximumOp,
-  minimumOp,
-  equalOp,
-  lessOp,
-  lessEqualOp,
-  logicalAndOp,
-  logicalOrOp,
-  logicalNotOp,
-  selectOp,
-  castOp,
-  bitcastOp,
-  shiftRightOp,
+  ...scalarOps().values(),
   stopGradientOp,
   barrierOp,
   reshapeOp,

@@ -1,6 +1,5 @@
 /** Which output takes over the buffer of which donated input. */
-import { formatShape } from '../shape.js';
-import type { TensorSpec } from '../tensor.js';
+import { specKey } from '../graph/key.js';
 import type { Program } from './program.js';
 import type { Storage } from './storage.js';
 
@@ -21,7 +20,7 @@ export function pairDonations(
   storage: readonly Storage[],
   isDonated: (input: number) => boolean,
 ): Donation[] {
-  const specOf = (value: number): string => describe(values[value]!);
+  const specOf = (value: number): string => specKey(values[value]!);
   const donors = inputs.flatMap((_, input) => (isDonated(input) ? [input] : []));
   const paired = new Set<number>();
   const pairs: Donation[] = [];
@@ -53,5 +52,3 @@ export function pairDonations(
   }
   return pairs.sort((a, b) => a.input - b.input);
 }
-
-const describe = ({ dtype, shape }: TensorSpec): string => `${dtype}${formatShape(shape)}`;

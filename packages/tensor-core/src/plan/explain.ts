@@ -3,7 +3,8 @@ import { explainExpression } from '../fuse/explain.js';
 import { fusedExpressionOp } from '../fuse/expression-op.js';
 import type { FusedExpression } from '../fuse/expression.js';
 import type { Op } from '../op.js';
-import { formatShape, sizeOf } from '../shape.js';
+import { formatSpec } from '../ops/operands.js';
+import { sizeOf } from '../shape.js';
 import type { TensorSpec } from '../tensor.js';
 import type { Place } from './places.js';
 import type { Plan } from './plan.js';
@@ -35,11 +36,13 @@ export function explainPlan(plan: Plan): string {
   const describe = (value: number): string => {
     const { owner, byteOffset } = storage[value]!;
     const from = owner === value ? '' : ` of %${owner}${byteOffset > 0 ? `+${byteOffset}` : ''}`;
-    return `%${value}${from} ${values[value]!.dtype}${formatShape(values[value]!.shape)}`;
+    return `%${value}${from} ${formatSpec(values[value]!)}`;
   };
+  const result = (value: number): string => `${describe(value)}${placeNote(places[value])}`;
+  const operand = (value: number): string => (storage[value]!.owner === value ? `%${value}` : describe(value));
   const rows = steps.map((step, i) => [
     String(i),
-    `${step.outputs.map((value) => `${describe(value)}${placeNote(places[value])}`).join(', ')} = ${step.op.name}(${step.inputs.map((value) => (storage[value]!.owner === value ? `%${value}` : describe(value))).join(', ')})${expressionNote(step)}`,
+    `${step.outputs.map(result).join(', ')} = ${step.op.name}(${step.inputs.map(operand).join(', ')})${expressionNote(step)}`,
     formatBytes(trafficOf(step, values)),
     formatCount(flopsOf(step, values), 'FLOP'),
     [step.recomputed ? 'recomputed' : '', step.origin ?? ''].filter(Boolean).join(' '),

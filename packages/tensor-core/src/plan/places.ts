@@ -48,7 +48,7 @@ export function placeValues({
   donations,
   device,
 }: PlacementRequest): Placement {
-  const { values, inputs, outputs, steps } = program;
+  const { values, inputs, steps } = program;
   const lifetimes = lifetimesOf(program, storage);
   const places: (Place | undefined)[] = values.map(() => undefined);
   inputs.forEach((value, position) => (places[value] ??= { kind: 'input', position, byteOffset: 0 }));
@@ -58,33 +58,7 @@ export function placeValues({
   const { early, lastGuard } = guardedSteps(steps, isInput);
   const guards = [...early, ...others.filter((guard) => looksAt(guard, isInput))];
 
-  // Outputs: over their donor, in a root of their own, or copied at the end.
-  const donorOf = new Map(donations.map(({ input, output }) => [output, input]));
-  const copies: number[] = [];
-  outputs.forEach((value, position) => {
-    const { owner, byteOffset } = storage[value]!;
-    const isWhole = byteOffset === 0 && byteLengthOf(values[owner]!) === byteLengthOf(values[value]!);
-    const donor = donorOf.get(position);
-    if (places[owner] === undefined && isWhole) {
-      const writer = steps[lifetimes.born[owner]!]!;
-      if (donor === undefined) places[owner] = { kind: 'output', position, byteOffset: 0 };
-      else if (
-        lifetimes.born[owner]! >= lastGuard &&
-        lifetimes.dies[inputs[donor]!]! <= lifetimes.born[owner]! &&
-        !outputs.some((other) => storage[other]!.owner === inputs[donor]) &&
-        (lifetimes.dies[inputs[donor]!]! < lifetimes.born[owner]! ||
-          mayOverwrite(writer, owner, inputs[donor]!, program, storage, device))
-      )
-        places[owner] = { kind: 'input', position: donor, byteOffset: 0 };
-    }
-    const place = places[owner];
-    const isThere =
-      isWhole &&
-      ((place?.kind === 'output' && place.position === position) ||
-        (place?.kind === 'input' && place.position === donor && place.shard === undefined));
-    if (!isThere) copies.push(position);
-  });
-
+  const copies = placeOutputs({ program, storage, donations, device }, lifetimes, lastGuard, places);
   const arena = placeInArena(program, storage, lifetimes, places, device);
   values.forEach((_, value) => {
     const { owner, byteOffset } = storage[value]!;
@@ -92,6 +66,41 @@ export function placeValues({
     if (value !== owner && place) places[value] = { ...place, byteOffset: place.byteOffset + byteOffset };
   });
   return { places, arena, copies, guards };
+}
+
+/**
+ * Gives every output a root of its own, or the bytes of its donor where those may be overwritten.
+ *
+ * @returns positions of the outputs whose bytes lie elsewhere: what is no value of its own, and what its donor cannot take yet.
+ */
+function placeOutputs(
+  { program, storage, donations, device }: Pick<PlacementRequest, 'program' | 'storage' | 'donations' | 'device'>,
+  { born, dies }: Lifetimes,
+  lastGuard: number,
+  places: (Place | undefined)[],
+): number[] {
+  const { values, inputs, outputs, steps } = program;
+  const donorOf = new Map(donations.map(({ input, output }) => [output, input]));
+  const mayTakeOver = (owner: number, donor: number): boolean => {
+    const [value, written] = [inputs[donor]!, born[owner]!];
+    const isWanted = dies[value]! > written || outputs.some((output) => storage[output]!.owner === value);
+    if (isWanted || written < lastGuard) return false;
+    return dies[value]! < written || mayOverwrite(steps[written]!, owner, value, program, storage, device);
+  };
+  return outputs.flatMap((value, position) => {
+    const { owner, byteOffset } = storage[value]!;
+    const donor = donorOf.get(position);
+    const isWhole = byteOffset === 0 && byteLengthOf(values[owner]!) === byteLengthOf(values[value]!);
+    if (!isWhole) return [position];
+    if (donor === undefined) places[owner] ??= { kind: 'output', position, byteOffset: 0 };
+    else if (!places[owner] && mayTakeOver(owner, donor))
+      places[owner] = { kind: 'input', position: donor, byteOffset: 0 };
+    const place = places[owner];
+    const isThere =
+      (place?.kind === 'output' && place.position === position) ||
+      (place?.kind === 'input' && place.position === donor && place.shard === undefined);
+    return isThere ? [] : [position];
+  });
 }
 
 /** Gives every other owner a slot; an output that may overwrite a dying operand takes over its slot. */

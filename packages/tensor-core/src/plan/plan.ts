@@ -11,7 +11,8 @@
 import type { Device } from '../device.js';
 import { ShapeError } from '../errors.js';
 import { fuseProgram } from '../fuse/fuse.js';
-import { formatShape, sizeOf } from '../shape.js';
+import { formatSpec } from '../ops/operands.js';
+import { sizeOf } from '../shape.js';
 import type { Tensor } from '../tensor.js';
 import type { ArenaLayout } from './arena.js';
 import { explainPlan } from './explain.js';
@@ -144,7 +145,7 @@ function checkSizes(
   const whole = new Set(shards.map(({ input }) => input));
   const check = (value: number, by: string): void => {
     const spec = values[value]!;
-    const described = `${spec.dtype}${formatShape(spec.shape)}`;
+    const described = formatSpec(spec);
     if (sizeOf(spec.shape) > 0x7fffffff)
       throw new ShapeError(`${described}, ${by}, has more than 2^31 - 1 elements: split it along an axis`);
     if (limits?.bindingBytes !== undefined && byteLengthOf(spec) > limits.bindingBytes && !whole.has(value))

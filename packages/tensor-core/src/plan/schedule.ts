@@ -5,6 +5,7 @@
  * first from the outputs (as emitted) and the order in which the program built its nodes (an eager framework's), and the one
  * with the lower peak is taken. Values that need nothing (constants) are made right before their first reader.
  */
+import { PriorityQueue } from './priority-queue.js';
 import { peakOf, storageOf } from './storage.js';
 import type { Program } from './program.js';
 
@@ -29,7 +30,7 @@ function byCreation(program: Program, created: readonly number[]): Program {
   });
   // Sorted by (created, emitted): the emitted order is topological, so a step that is ready early waits for its turn.
   const before = (a: number, b: number): boolean => created[a]! < created[b]! || (created[a] === created[b] && a < b);
-  const ready = new Heap(before);
+  const ready = new PriorityQueue(before);
   waiting.forEach((count, i) => {
     if (count === 0) ready.push(i);
   });
@@ -55,40 +56,4 @@ function constantsLate(program: Program): Program {
   });
   const rest = program.steps.filter((step) => step.inputs.length === 0 && !done.has(step));
   return { ...program, steps: [...steps, ...rest] };
-}
-
-/** A binary heap of numbers. */
-class Heap {
-  readonly #items: number[] = [];
-  readonly #before: (a: number, b: number) => boolean;
-
-  constructor(before: (a: number, b: number) => boolean) {
-    this.#before = before;
-  }
-
-  push(item: number): void {
-    const items = this.#items;
-    let at = items.push(item) - 1;
-    for (let parent = (at - 1) >> 1; at > 0 && this.#before(item, items[parent]!); parent = (at - 1) >> 1) {
-      items[at] = items[parent]!;
-      at = parent;
-    }
-    items[at] = item;
-  }
-
-  pop(): number | undefined {
-    const items = this.#items;
-    const top = items[0];
-    const last = items.pop();
-    if (top === undefined || items.length === 0) return top;
-    let at = 0;
-    for (let child = 1; child < items.length; child = 2 * at + 1) {
-      if (child + 1 < items.length && this.#before(items[child + 1]!, items[child]!)) child++;
-      if (!this.#before(items[child]!, last!)) break;
-      items[at] = items[child]!;
-      at = child;
-    }
-    items[at] = last!;
-    return top;
-  }
 }

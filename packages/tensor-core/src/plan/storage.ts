@@ -20,6 +20,7 @@ export interface Storage {
 /** An intermediate is viewed in part only when the view is at least this part of it. */
 const smallestPart = 1 / 4;
 
+/** Bytes of a value on the host. */
 export const byteLengthOf = (spec: TensorSpec): number => sizeOf(spec.shape) * byteSizeOf(spec.dtype);
 
 /** The storage of every value. Program inputs (and their shards) own their bytes. */

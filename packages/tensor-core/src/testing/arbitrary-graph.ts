@@ -8,7 +8,8 @@
  */
 import fc from 'fast-check';
 import { checkpoint } from '../autograd/grad.js';
-import type { HostTensor } from '../op.js';
+import { vectorJacobianProduct } from '../autograd/gradients.js';
+import { type HostTensor, full } from '../op.js';
 import { add } from '../ops/add.js';
 import { mean } from '../ops/sum.js';
 import { tanh } from '../ops/tanh.js';
@@ -103,3 +104,14 @@ export function buildGraph(
 
 /** A scalar that depends on every value: Σ mean(tanh v). */
 export const graphLoss = (values: readonly Tensor[]): Tensor => values.map((value) => mean(tanh(value))).reduce(add);
+
+/** Every value of the graph, its loss, and the gradient of the loss in every input. */
+export function graphWithGradients(
+  recipe: GraphRecipe,
+  inputs: readonly Tensor[],
+  options: BuildOptions = {},
+): Tensor[] {
+  const values = buildGraph(recipe, inputs, options);
+  const loss = graphLoss(values);
+  return [...values, loss, ...vectorJacobianProduct([loss], inputs, [full([], 1)])];
+}

@@ -35,6 +35,7 @@ export {
   arbitraryGraph,
   buildGraph,
   graphLoss,
+  graphWithGradients,
 } from './arbitrary-graph.js';
 export { type ExpressionOptions, arbitraryExpression } from './arbitrary-expression.js';
 export type { ExpressionValues } from './expression-rules.js';

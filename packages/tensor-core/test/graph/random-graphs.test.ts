@@ -4,15 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
-import {
-  type Device,
-  type Tensor,
-  compile,
-  createReferenceDevice,
-  evaluate,
-  vectorJacobianProduct,
-  full,
-} from '../../src/index.js';
+import { type Device, type Tensor, compile, createReferenceDevice, evaluate } from '../../src/index.js';
 import {
   type GraphRecipe,
   type HostTensor,
@@ -23,6 +15,7 @@ import {
   checkGradients,
   exact,
   graphLoss,
+  graphWithGradients,
   readBack,
   toTensor,
 } from '../../src/testing/index.js';
@@ -34,20 +27,13 @@ interface Way {
   readonly checkpoints?: boolean;
 }
 
-/** Every value of the graph, its loss, and the gradient of the loss in every input. */
-function everything(recipe: GraphRecipe, inputs: readonly Tensor[], checkpoints = true): Tensor[] {
-  const values = buildGraph(recipe, inputs, { checkpoints });
-  const loss = graphLoss(values);
-  return [...values, loss, ...vectorJacobianProduct([loss], inputs, [full([], 1)])];
-}
-
 const hosts = (values: readonly Tensor[]): Promise<HostTensor[]> => Promise.all(values.map((value) => readBack(value)));
 
 async function evaluated(
   recipe: GraphRecipe,
   { device = engine(), checkpoints = true }: Way = {},
 ): Promise<HostTensor[]> {
-  const values = everything(recipe, recipe.inputs.map(toTensor), checkpoints);
+  const values = graphWithGradients(recipe, recipe.inputs.map(toTensor), { checkpoints });
   return hosts(await evaluate(values, { device }));
 }
 
@@ -64,7 +50,7 @@ describe('random graphs', () => {
       fc.asyncProperty(graphs, async (recipe) => {
         const expected = await evaluated(recipe);
         const device = engine();
-        const build = (inputs: readonly Tensor[]): Tensor[] => everything(recipe, inputs);
+        const build = (inputs: readonly Tensor[]): Tensor[] => graphWithGradients(recipe, inputs);
         const [kept, given] = [compile(build, { device }), compile(build, { device, donate: [0] })];
         for (let call = 0; call < 2; call++) {
           compareAll(await hosts(await kept(recipe.inputs.map(toTensor))), expected, exact);
@@ -97,7 +83,7 @@ describe('random graphs', () => {
     await fc.assert(
       fc.asyncProperty(graphs, async (recipe) => {
         const device = engine();
-        const values = everything(recipe, recipe.inputs.map(toTensor));
+        const values = graphWithGradients(recipe, recipe.inputs.map(toTensor));
         const one: HostTensor[] = [];
         for (const value of values) one.push(await readBack(value, device));
         compareAll(one, await evaluated(recipe), exact);

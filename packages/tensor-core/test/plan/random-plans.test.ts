@@ -11,9 +11,7 @@ import {
   compile,
   createReferenceDevice,
   evaluate,
-  full,
   noPasses,
-  vectorJacobianProduct,
 } from '../../src/index.js';
 import {
   type GraphRecipe,
@@ -21,10 +19,9 @@ import {
   type Tolerance,
   arbitraryGraph,
   assertClose,
-  buildGraph,
   createArenaDevice,
   exact,
-  graphLoss,
+  graphWithGradients,
   readBack,
   toTensor,
 } from '../../src/testing/index.js';
@@ -49,13 +46,6 @@ const arbitraryWay: fc.Arbitrary<Way> = fc.record({
   donate: fc.boolean(),
 });
 
-/** Every value of the graph, its loss, and the gradient of the loss in every input. */
-function everything(recipe: GraphRecipe, inputs: readonly Tensor[], checkpoints: boolean): Tensor[] {
-  const values = buildGraph(recipe, inputs, { checkpoints });
-  const loss = graphLoss(values);
-  return [...values, loss, ...vectorJacobianProduct([loss], inputs, [full([], 1)])];
-}
-
 const hosts = (values: readonly Tensor[]): Promise<HostTensor[]> => Promise.all(values.map((value) => readBack(value)));
 
 async function run(
@@ -63,7 +53,7 @@ async function run(
   device: Device,
   { checkpoints, donate }: Pick<Way, 'checkpoints' | 'donate'>,
 ): Promise<HostTensor[]> {
-  const build = (inputs: readonly Tensor[]): Tensor[] => everything(recipe, inputs, checkpoints);
+  const build = (inputs: readonly Tensor[]): Tensor[] => graphWithGradients(recipe, inputs, { checkpoints });
   const compiled = compile(build, { device, donate: donate ? [0] : [] });
   return hosts(await compiled(recipe.inputs.map(toTensor)));
 }
@@ -111,7 +101,7 @@ describe('plans of random graphs', () => {
       fc.asyncProperty(arbitraryGraph(), arbitraryPasses, async (recipe, passes) => {
         const device = createArenaDevice();
         const once = async (): Promise<HostTensor[]> =>
-          hosts(await evaluate(everything(recipe, recipe.inputs.map(toTensor), true), { device, passes }));
+          hosts(await evaluate(graphWithGradients(recipe, recipe.inputs.map(toTensor)), { device, passes }));
         compareAll(await once(), await once(), exact);
       }),
       { numRuns: 200 },

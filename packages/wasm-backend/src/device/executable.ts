@@ -12,10 +12,9 @@ import {
   type Place,
   type Plan,
   attributed,
-  byteSizeOf,
   checkGuard,
   hostView,
-  sizeOf,
+  byteLengthOf,
 } from '@mindseye/tensor-core';
 import type { Expressions } from '../expressions/expressions.js';
 import type { Kernels } from '../kernels/index.js';
@@ -34,11 +33,6 @@ export interface Machine {
 
 const align = (bytes: number): number => Math.ceil(bytes / heapAlignment) * heapAlignment;
 
-const byteLengthOf = (plan: Plan, value: number): number => {
-  const { shape, dtype } = plan.values[value]!;
-  return sizeOf(shape) * byteSizeOf(dtype);
-};
-
 export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: Machine): Executable {
   const steps = plan.steps.map((step) => prepareStep(step, plan.values, kernels, expressions));
   const scratchAt = align(plan.arena.byteLength);
@@ -48,7 +42,7 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
 
   const donorOf = new Map(plan.donations.map(({ input, output }) => [output, input]));
   const fresh = plan.outputs.flatMap((_, position) => (donorOf.has(position) ? [] : [position]));
-  const freshBytes = fresh.map((position) => byteLengthOf(plan, plan.outputs[position]!));
+  const freshBytes = fresh.map((position) => byteLengthOf(plan.values[plan.outputs[position]!]!));
   const checked = new Set(plan.guards.map(({ step }) => step));
   /** What a step checks right before it runs, because it looks at what other steps compute. */
   const late = plan.steps.map((step, i) => (step.op.guard && !checked.has(i) ? step : undefined));

@@ -1,6 +1,6 @@
 /** Which ops have a WebAssembly kernel. A new kernel is a row in the file of its family. */
 import type { Op, TensorSpec } from '@mindseye/tensor-core';
-import type { KernelRequest, KernelRow, KernelRows } from './kernel-row.js';
+import type { KernelRow, KernelRows } from './kernel-row.js';
 import { attentionRows } from './rows/attention.js';
 import { elementwiseRows } from './rows/elementwise.js';
 import { indexedRows } from './rows/indexed.js';
@@ -18,23 +18,12 @@ export interface Application {
   readonly attributes: object;
 }
 
-/** Bytes that both directions of attention ask for: the blocks' own, then a mask byte per query and key. */
-function attentionScratch({ kernels, inputs: [q, k], attributes }: KernelRequest<object>): number {
-  const [queries, width] = q!.shape.slice(2) as [number, number];
-  const keys = k!.shape[2]!;
-  const working = Math.ceil(kernels.attentionScratchBytes(queries, keys, width) / 64) * 64;
-  const { mask } = ('forward' in attributes ? attributes.forward : attributes) as { readonly mask: unknown };
-  return working + (mask ? queries * keys : 0);
-}
-
 const kernelTable: KernelRows = {
   ...productRows,
   ...quantizedRows,
   ...elementwiseRows,
   ...rowRows,
-  ...Object.fromEntries(
-    Object.entries(attentionRows).map(([name, row]) => [name, { scratchBytes: attentionScratch, ...row }]),
-  ),
+  ...attentionRows,
   ...optimizerRows,
   ...movementRows,
   ...indexedRows,

@@ -15,6 +15,7 @@ import {
   type BackwardAttributes,
   type KernelCall,
   type KernelOperand,
+  type KernelRequest,
   type KernelRow,
   type KernelRows,
   clear,
@@ -104,7 +105,19 @@ function masksOf(
   };
 }
 
+/** Bytes that both directions ask for: the blocks' own, then a mask byte per query and key. */
+function scratchBytes(
+  { kernels, inputs: [q, k] }: Pick<KernelRequest<object>, 'kernels' | 'inputs'>,
+  mask: MaskExpression | null,
+): number {
+  const [queries, width] = q!.shape.slice(2) as [number, number];
+  const keys = k!.shape[2]!;
+  const working = Math.ceil(kernels.attentionScratchBytes(queries, keys, width) / 64) * 64;
+  return working + (mask ? queries * keys : 0);
+}
+
 const attention: KernelRow<AttentionAttributes> = {
+  scratchBytes: (request) => scratchBytes(request, request.attributes.mask),
   run(call) {
     const {
       kernels,
@@ -127,6 +140,7 @@ const attention: KernelRow<AttentionAttributes> = {
 
 /** Inputs q, k, v, mask operands, y, lse and dy. */
 const attentionBackward: KernelRow<BackwardAttributes<AttentionAttributes>> = {
+  scratchBytes: (request) => scratchBytes(request, request.attributes.forward.mask),
   run(call) {
     const {
       kernels,

@@ -1,11 +1,9 @@
 /** Ops that pick or change rows by numbers known only at run time, and sources of constants. */
-import { type DType, byteSizeOf, encoderOf, hostView, sizeOf } from '@mindseye/tensor-core';
+import { type DType, byteLengthOf, byteSizeOf, encoderOf, hostView, sizeOf } from '@mindseye/tensor-core';
 import { type KernelOperand, type KernelRow, type KernelRows, clear, isF32 } from '../kernel-row.js';
 
 const integersAt = ({ buffer }: WebAssembly.Memory, { pointer, shape }: KernelOperand): Int32Array =>
   new Int32Array(buffer, pointer, sizeOf(shape));
-
-const byteLengthOf = ({ shape, dtype }: KernelOperand): number => sizeOf(shape) * byteSizeOf(dtype);
 
 /** Bytes of one row of a table. */
 const rowBytes = ({ shape, dtype }: KernelOperand): number => sizeOf(shape.slice(1)) * byteSizeOf(dtype);
