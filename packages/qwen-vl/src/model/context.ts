@@ -1,9 +1,12 @@
 /** What the forward passes read: configuration, weights by name, and how a linear layer is applied. */
-import { type Tensor, linear } from '@mindseye/tensor-core';
+import { type Tensor, type Weight, isQuantized, linear } from '@mindseye/tensor-core';
 import type { Qwen2_5_VLConfig } from '../config/types.js';
 
-/** Tensors by their names in the module tree of transformers. */
-export type Weights = Readonly<Record<string, Tensor>>;
+/**
+ * Weights by their names in the module tree of transformers. Vectors (norms, biases) and the patch kernel are f32 tensors;
+ * matrices are in any storage: f32, f16, bf16 or group-quantised.
+ */
+export type Weights = Readonly<Record<string, Weight>>;
 
 /**
  * Applies the linear layer `name` (the module path, without `.weight`) to x [..., in].
@@ -34,16 +37,27 @@ export interface ModelContext {
   readonly gradientCheckpointing?: boolean;
 }
 
-/** The weight `name`, which loading has checked to exist. */
-export function weight({ weights }: ModelContext, name: string): Tensor {
-  const tensor = weights[name];
-  if (!tensor) throw new Error(`the model has no tensor "${name}": load its weights with loadWeights`);
-  return tensor;
+/** The matrix `name`, in whatever storage it has. */
+export function matrix({ weights }: ModelContext, name: string): Weight {
+  const found = weights[name];
+  if (!found) throw new Error(`the model has no tensor "${name}": load its weights with loadWeights`);
+  return found;
+}
+
+/** The tensor `name`, one that is never quantised: a norm, a bias, the patch kernel. */
+export function weight(context: ModelContext, name: string): Tensor {
+  const found = matrix(context, name);
+  if (isQuantized(found)) throw new Error(`the tensor "${name}" is quantised: only matrices of linear layers can be`);
+  return found;
 }
 
 /** Applies a linear layer through the hook, if there is one. */
 export function applyLinear(context: ModelContext, name: string, x: Tensor): Tensor {
   const base = (input: Tensor): Tensor =>
-    linear(input, weight(context, `${name}.weight`), context.weights[`${name}.bias`]);
+    linear(
+      input,
+      matrix(context, `${name}.weight`),
+      context.weights[`${name}.bias`] && weight(context, `${name}.bias`),
+    );
   return context.linearHook ? context.linearHook(name, x, base) : base(x);
 }

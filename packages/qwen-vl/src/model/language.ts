@@ -14,6 +14,7 @@ import {
   attentionWeights,
   checkpoint,
   concat,
+  embedding,
   gather,
   lessEqual,
   linear,
@@ -30,7 +31,7 @@ import {
   swiglu,
   updateSlice,
 } from '@mindseye/tensor-core';
-import { type ModelContext, type TokenRows, applyLinear, weight } from './context.js';
+import { type ModelContext, type TokenRows, applyLinear, matrix, weight } from './context.js';
 
 /** Keys and values of the tokens so far, one pair per layer, of fixed capacity. */
 export interface KeyValueCache {
@@ -140,7 +141,7 @@ export function decoderLayer(
 /** Logits [..., vocabulary] of hidden states [..., hidden]. */
 export function headForward(context: ModelContext, hidden: Tensor): Tensor {
   const { config, tokenRows } = context;
-  const table = weight(
+  const table = matrix(
     context,
     config.tieWordEmbeddings ? 'model.language_model.embed_tokens.weight' : 'lm_head.weight',
   );
@@ -162,7 +163,7 @@ export interface EmbeddingOverride {
 
 /** Token embeddings [B, S, hidden] of ids i32 [B, S], with trained rows and visual tokens in their places. */
 export function embedTokens(context: ModelContext, inputIds: Tensor, visual?: EmbeddingOverride): Tensor {
-  const text = gather(weight(context, 'model.language_model.embed_tokens.weight'), inputIds);
+  const text = embedding(matrix(context, 'model.language_model.embed_tokens.weight'), inputIds);
   const overrides = [context.tokenRows && tokenRowOverride(context.tokenRows, inputIds), visual];
   return overrides.reduce(
     (embeds: Tensor, override) =>

@@ -1,7 +1,8 @@
 /**
  * Token sequences as run-time operands of the language model: ids, where visual tokens go, and rotary tables.
  *
- * Rows of a batch are padded on the right with id 0; under a causal mask no real token sees the padding.
+ * Rows of a batch are padded with id 0: on the right for training, where under a causal mask no real token sees the padding;
+ * on the left for generation, where all rows then end together and a mask has to hide the padding.
  */
 import { type Tensor, tensor } from '@mindseye/tensor-core';
 import { InvalidInputError } from '../errors.js';
@@ -11,9 +12,11 @@ import { languageRotary } from './rotary.js';
 
 export interface SequenceRow {
   readonly inputIds: ArrayLike<number>;
-  /** Patch grid of each image, in the order of the prompt. */
+  /** Patch grid of each image and video, in the order of the prompt. Which it is, the token ids say. */
   readonly grids: readonly GridThw[];
-  /** First row of each image in the table of visual tokens; images follow one another from row 0 when left out. */
+  /** Seconds from one temporal patch to the next of the video at the same place in `grids`; not read for images. */
+  readonly secondsPerGrid?: readonly (number | undefined)[];
+  /** First row of each image or video in the table of visual tokens; images follow one another from row 0 when left out. */
   readonly featureStarts?: readonly number[];
   /** Position triples [3, length] in place of the computed ones. */
   readonly positions?: Int32Array;
@@ -35,11 +38,15 @@ export interface SequenceOperands {
 export const visualTokens = ([frames, rows, columns]: GridThw, spatialMergeSize: number): number =>
   (frames * rows * columns) / spatialMergeSize ** 2;
 
-/** @param length pad rows to this; the longest row when left out. */
+/**
+ * @param length pad rows to this; the longest row when left out.
+ * @param side where the padding goes.
+ */
 export function sequenceOperands(
   config: Qwen2_5_VLConfig,
   rows: readonly SequenceRow[],
   length: number = Math.max(...rows.map((row) => row.inputIds.length)),
+  side: 'left' | 'right' = 'right',
 ): SequenceOperands {
   const { textConfig, visionConfig, imageTokenId } = config;
   const half = textConfig.headDim / 2;
@@ -56,24 +63,25 @@ export function sequenceOperands(
         `a sequence of ${row.inputIds.length} tokens does not fit the length of ${length}: shorten it or raise the length`,
       );
     checkIds(row.inputIds, textConfig.vocabSize);
-    inputIds.set(Array.from(row.inputIds), b * length);
+    const start = b * length + (side === 'left' ? length - row.inputIds.length : 0);
+    inputIds.set(Array.from(row.inputIds), start);
     const places = row.grids.flatMap((grid, image) => {
       const count = visualTokens(grid, visionConfig.spatialMergeSize);
-      const start = row.featureStarts?.[image] ?? nextFeature;
-      nextFeature = start + count;
-      return Array.from({ length: count }, (_, i) => start + i);
+      const first = row.featureStarts?.[image] ?? nextFeature;
+      nextFeature = first + count;
+      return Array.from({ length: count }, (_, i) => first + i);
     });
     const positions =
       row.positions ?? ropeIndex(row.inputIds, row.grids, config, visionConfig.spatialMergeSize).positions;
     let place = 0;
     for (let at = 0; at < row.inputIds.length; at++) {
       if (row.inputIds[at] !== imageTokenId) continue;
-      isVisual[b * length + at] = 1;
-      visualIndex[b * length + at] = places[place++]!;
+      isVisual[start + at] = 1;
+      visualIndex[start + at] = places[place++]!;
     }
     const tables = languageRotary(textConfig, positions);
-    cos.set(tables.cos, b * length * half);
-    sin.set(tables.sin, b * length * half);
+    cos.set(tables.cos, start * half);
+    sin.set(tables.sin, start * half);
   });
   return {
     inputIds: tensor(inputIds, [batch, length]),
