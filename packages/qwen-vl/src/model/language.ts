@@ -12,6 +12,7 @@ import {
   add,
   attention,
   attentionWeights,
+  cast,
   checkpoint,
   concat,
   embedding,
@@ -33,7 +34,7 @@ import {
 } from '@mindseye/tensor-core';
 import { type ModelContext, type TokenRows, applyLinear, matrix, weight } from './context.js';
 
-/** Keys and values of the tokens so far, one pair per layer, of fixed capacity. */
+/** Keys and values of the tokens so far, one pair per layer, of fixed capacity, in f32, f16 or bf16. */
 export interface KeyValueCache {
   readonly keys: readonly Tensor[];
   readonly values: readonly Tensor[];
@@ -117,8 +118,9 @@ export function decoderLayer(
   const q = rope(heads(applyLinear(context, `${name}.self_attn.q_proj`, n), numAttentionHeads), cos, sin);
   const k = rope(heads(applyLinear(context, `${name}.self_attn.k_proj`, n), numKeyValueHeads), cos, sin);
   const v = heads(applyLinear(context, `${name}.self_attn.v_proj`, n), numKeyValueHeads);
-  const key = cache ? updateSlice(cache.keys[index]!, k, cacheLength!, 2) : k;
-  const value = cache ? updateSlice(cache.values[index]!, v, cacheLength!, 2) : v;
+  const written = (rows: Tensor, added: Tensor): Tensor => updateSlice(rows, cast(added, rows.dtype), cacheLength!, 2);
+  const key = cache ? written(cache.keys[index]!, k) : k;
+  const value = cache ? written(cache.values[index]!, v) : v;
   const attended = reshape(permute(attention(q, key, value, { mask }), [0, 2, 1, 3]), [
     batch,
     length,

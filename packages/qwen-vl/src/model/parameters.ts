@@ -2,7 +2,7 @@
  * The tensors of a Qwen2.5-VL checkpoint: every expected name with its shape, derived from the configuration.
  *
  * Names are those of the module tree in transformers from 4.52 on (`model.visual.*`, `model.language_model.*`, `lm_head`).
- * Published shards carry older names; `canonicalName` maps them, as the loader of transformers does.
+ * Published shards carry older names and MLX has its own; `canonicalName` maps both.
  */
 import type { Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig } from '../config/types.js';
 
@@ -65,17 +65,39 @@ export function parameterShapes({ textConfig, visionConfig, tieWordEmbeddings }:
   ]);
 }
 
-/** Ordered renaming rules, first match wins: old layout, new layout. */
-const renamings: readonly (readonly [RegExp, string])[] = [
-  [/^visual\./, 'model.visual.'],
-  [/^model\.(?!language_model\.|visual\.)/, 'model.language_model.'],
+/**
+ * How a checkpoint names its tensors: `old` as the published shards do (`visual.*`, `model.layers.*`), `new` as the module
+ * tree of transformers from 4.52 on, `mlx` as mlx-vlm (`vision_tower.*`, `language_model.model.*`).
+ */
+export type NameLayout = 'old' | 'new' | 'mlx';
+
+interface Renaming {
+  readonly layout: NameLayout;
+  readonly prefix: RegExp;
+  readonly canonical: string;
+}
+
+/** In order, first match wins. A bare `Model` class saves without the leading `model.`, which MLX never does. */
+const renamings: readonly Renaming[] = [
+  { layout: 'mlx', prefix: /^vision_tower\./, canonical: 'model.visual.' },
+  { layout: 'mlx', prefix: /^language_model\.model\./, canonical: 'model.language_model.' },
+  { layout: 'mlx', prefix: /^language_model\.lm_head\./, canonical: 'lm_head.' },
+  { layout: 'new', prefix: /^(?:model\.)?language_model\./, canonical: 'model.language_model.' },
+  { layout: 'new', prefix: /^model\.visual\./, canonical: 'model.visual.' },
+  { layout: 'old', prefix: /^visual\./, canonical: 'model.visual.' },
+  { layout: 'old', prefix: /^model\./, canonical: 'model.language_model.' },
 ];
+
+const ruleFor = (name: string): Renaming | undefined => renamings.find(({ prefix }) => prefix.test(name));
 
 /** The name that a checkpoint tensor has in the module tree; unknown names come back as they are. */
 export function canonicalName(name: string): string {
-  const rule = renamings.find(([pattern]) => pattern.test(name));
-  return rule ? name.replace(rule[0], rule[1]) : name;
+  const rule = ruleFor(name);
+  return rule ? name.replace(rule.prefix, rule.canonical) : name;
 }
+
+/** The layout that a tensor's name belongs to; undefined for names that all have in common, such as `lm_head.weight`. */
+export const nameLayout = (name: string): NameLayout | undefined => ruleFor(name)?.layout;
 
 /** The linear layers of the language model that LoRA adapts by default, by the last part of their names. */
 export const languageLinearNames = [

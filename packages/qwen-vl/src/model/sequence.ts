@@ -1,13 +1,14 @@
 /**
  * Token sequences as run-time operands of the language model: ids, where visual tokens go, and rotary tables.
  *
- * Rows of a batch are padded with id 0: on the right for training, where under a causal mask no real token sees the padding;
- * on the left for generation, where all rows then end together and a mask has to hide the padding.
+ * Rows of a batch are padded with id 0 at position 0: on the right for training, where under a causal mask no real token sees
+ * the padding; on the left for generation, where all rows then end together and a mask has to hide the padding. Positions
+ * are those of the row without its padding, so a padded row gives what it gives alone.
  */
 import { type Tensor, tensor } from '@mindseye/tensor-core';
 import { InvalidInputError } from '../errors.js';
 import type { Qwen2_5_VLConfig } from '../config/types.js';
-import { type GridThw, ropeIndex } from './rope-index.js';
+import { type GridThw, type RopeCompat, type RopeIndex, mergedGrid, ropeIndex } from './rope-index.js';
 import { languageRotary } from './rotary.js';
 
 export interface SequenceRow {
@@ -16,6 +17,8 @@ export interface SequenceRow {
   readonly grids: readonly GridThw[];
   /** Seconds from one temporal patch to the next of the video at the same place in `grids`; not read for images. */
   readonly secondsPerGrid?: readonly (number | undefined)[];
+  /** Whose positions videos get; those that the checkpoints were trained with when left out. */
+  readonly ropeCompat?: RopeCompat;
   /** First row of each image or video in the table of visual tokens; images follow one another from row 0 when left out. */
   readonly featureStarts?: readonly number[];
   /** Position triples [3, length] in place of the computed ones. */
@@ -34,27 +37,49 @@ export interface SequenceOperands {
   readonly sin: Tensor;
 }
 
-/** Visual tokens of an image: one per 2×2 block of patches. */
+/** Visual tokens of an image or video: one per 2×2 block of patches of each frame. */
 export const visualTokens = ([frames, rows, columns]: GridThw, spatialMergeSize: number): number =>
   (frames * rows * columns) / spatialMergeSize ** 2;
 
 /**
+ * Position triples of a row [3, length] and its delta: those it brings, or `ropeIndex` with the model's own settings.
+ * @throws InvalidInputError if visual tokens and grids do not fit each other
+ */
+export function rowPositions(config: Qwen2_5_VLConfig, row: SequenceRow): RopeIndex {
+  const { inputIds, grids, secondsPerGrid, ropeCompat, positions } = row;
+  const { spatialMergeSize, tokensPerSecond } = config.visionConfig;
+  if (!positions)
+    return ropeIndex(inputIds, grids, config, spatialMergeSize, {
+      tokensPerSecond,
+      secondsPerGrid,
+      compat: ropeCompat,
+    });
+  if (positions.length !== 3 * inputIds.length)
+    throw new InvalidInputError(
+      `${inputIds.length} tokens need ${3 * inputIds.length} positions [3, length], got ${positions.length}`,
+    );
+  return { positions, delta: positions.reduce((most, at) => Math.max(most, at), -1) + 1 - inputIds.length };
+}
+
+/**
  * @param length pad rows to this; the longest row when left out.
  * @param side where the padding goes.
+ * @throws InvalidInputError if a row is too long, has an id outside the vocabulary, or visual tokens that do not fit its grids
  */
 export function sequenceOperands(
   config: Qwen2_5_VLConfig,
   rows: readonly SequenceRow[],
-  length: number = Math.max(...rows.map((row) => row.inputIds.length)),
+  length: number = rows.reduce((most, row) => Math.max(most, row.inputIds.length), 0),
   side: 'left' | 'right' = 'right',
 ): SequenceOperands {
-  const { textConfig, visionConfig, imageTokenId } = config;
+  const { textConfig, visionConfig } = config;
   const half = textConfig.headDim / 2;
   const batch = rows.length;
   const inputIds = new Int32Array(batch * length);
   const isVisual = new Uint8Array(batch * length);
   const visualIndex = new Int32Array(batch * length);
-  const cos = new Float32Array(batch * length * half);
+  // The rotation of position 0, which padding keeps.
+  const cos = new Float32Array(batch * length * half).fill(1);
   const sin = new Float32Array(batch * length * half);
   let nextFeature = 0;
   rows.forEach((row, b) => {
@@ -64,24 +89,32 @@ export function sequenceOperands(
       );
     checkIds(row.inputIds, textConfig.vocabSize);
     const start = b * length + (side === 'left' ? length - row.inputIds.length : 0);
-    inputIds.set(Array.from(row.inputIds), start);
-    const places = row.grids.flatMap((grid, image) => {
-      const count = visualTokens(grid, visionConfig.spatialMergeSize);
-      const first = row.featureStarts?.[image] ?? nextFeature;
-      nextFeature = first + count;
-      return Array.from({ length: count }, (_, i) => first + i);
-    });
-    const positions =
-      row.positions ?? ropeIndex(row.inputIds, row.grids, config, visionConfig.spatialMergeSize).positions;
-    let place = 0;
-    for (let at = 0; at < row.inputIds.length; at++) {
-      if (row.inputIds[at] !== imageTokenId) continue;
-      isVisual[start + at] = 1;
-      visualIndex[start + at] = places[place++]!;
-    }
-    const tables = languageRotary(textConfig, positions);
+    inputIds.set(row.inputIds, start);
+    const tables = languageRotary(textConfig, rowPositions(config, row).positions);
     cos.set(tables.cos, start * half);
     sin.set(tables.sin, start * half);
+    // A decoded placeholder, in a row that brings positions and no grids, is a token like any other.
+    if (row.grids.length === 0) return;
+    const places = visualPlaces(row.inputIds, config);
+    const counts = row.grids.map((grid) => {
+      mergedGrid(grid, visionConfig.spatialMergeSize);
+      return visualTokens(grid, visionConfig.spatialMergeSize);
+    });
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    if (total !== places.length)
+      throw new InvalidInputError(
+        `the images and videos of a sequence have ${total} visual tokens, its ids have places for ${places.length}: expand the placeholders with the processor`,
+      );
+    let place = 0;
+    counts.forEach((count, item) => {
+      const first = row.featureStarts?.[item] ?? nextFeature;
+      nextFeature = first + count;
+      for (let feature = first; feature < nextFeature; feature++) {
+        const at = start + places[place++]!;
+        isVisual[at] = 1;
+        visualIndex[at] = feature;
+      }
+    });
   });
   return {
     inputIds: tensor(inputIds, [batch, length]),
@@ -90,6 +123,13 @@ export function sequenceOperands(
     cos: tensor(cos, [batch, length, half]),
     sin: tensor(sin, [batch, length, half]),
   };
+}
+
+/** Where the image and video tokens are. */
+function visualPlaces(ids: ArrayLike<number>, { imageTokenId, videoTokenId }: Qwen2_5_VLConfig): readonly number[] {
+  const places: number[] = [];
+  for (let at = 0; at < ids.length; at++) if (ids[at] === imageTokenId || ids[at] === videoTokenId) places.push(at);
+  return places;
 }
 
 function checkIds(ids: ArrayLike<number>, vocabSize: number): void {

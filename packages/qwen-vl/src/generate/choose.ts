@@ -1,0 +1,106 @@
+/**
+ * From logits to the next token of every sequence, as graph: processors, the draw, the feedback rule, and who has ended.
+ */
+import {
+  type Tensor,
+  type Tree,
+  any,
+  argmax,
+  cast,
+  concat,
+  equal,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  mul,
+  add,
+  oneHot,
+  processLogits,
+  reshape,
+  sampleCategorical,
+  select,
+  tokenLogProbabilities,
+} from '@mindseye/tensor-core';
+import type { FeedbackRule } from './feedback.js';
+import type { SamplingOperands } from './sampling.js';
+
+/** What changes from step to step and is given by the host. */
+export interface ChoiceOperands {
+  readonly sampling: SamplingOperands;
+  /** u32 [2]; another one for every step. */
+  readonly seed: Tensor;
+  /** i32 [K]: ids that end a sequence; null for none. */
+  readonly stopIds: Tensor | null;
+  /** bool [B, G]: sequences that the host has ended. */
+  readonly stopped: Tensor;
+  readonly logProbs: boolean;
+}
+
+/** What a step hands to the next one, beside the cache. Small; all [B, G] or [B, G, …]. */
+export interface ChoiceState {
+  /** i32: the tokens to feed. */
+  readonly ids: Tensor;
+  /** bool: who had ended before them. */
+  readonly finished: Tensor;
+  /** With a feedback rule: bool, where `embeds` f32 [B, G, hidden] are fed instead. */
+  readonly feeds?: Tensor;
+  readonly embeds?: Tensor;
+  readonly rule?: Tree;
+}
+
+export interface Choice {
+  readonly state: ChoiceState;
+  /** bool [R, classes]: ids so far, where a repetition penalty reads them. */
+  readonly seen: Tensor | null;
+  /** i32 [2, R]: ids, and flags. */
+  readonly record: Tensor;
+  /** f32 [2, R]: by the model, and by the distribution drawn from. */
+  readonly logProbs: Tensor | null;
+}
+
+/** Bits of the flags. */
+export const flag = { active: 1, ends: 2, fedBack: 4 } as const;
+
+const bit = (condition: Tensor, value: number): Tensor => mul(cast(condition, 'i32'), value);
+
+/**
+ * @param logits f32 [R, classes]
+ * @param hidden f32 [B, G, hidden], what the logits were made of
+ * @param finished bool [B, G], and the rule's memory: from the step before
+ */
+export function choose(
+  { logits, hidden, seen }: { readonly logits: Tensor; readonly hidden: Tensor; readonly seen: Tensor | null },
+  { finished: before, rule: memory }: Pick<ChoiceState, 'finished' | 'rule'>,
+  { sampling: { doSample, ...settings }, seed, stopIds, stopped, logProbs }: ChoiceOperands,
+  rule: FeedbackRule | undefined,
+): Choice {
+  const shape = hidden.shape.slice(0, 2);
+  const rows = logits.shape[0]!;
+  const finished = logicalOr(before, stopped);
+  const processed = processLogits(logits, { doSample, ...settings, ...(seen && { seen }) });
+  const drawn = doSample ? sampleCategorical(processed, seed) : argmax(processed);
+  const ruled = rule?.apply({ ids: reshape(drawn, shape), hidden, state: memory! });
+  const feeds = ruled && logicalAnd(ruled.feeds, logicalNot(finished));
+  const ids = select(finished, 0, ruled?.ids ?? reshape(drawn, shape));
+  const isStop = stopIds && any(equal(reshape(ids, [...shape, 1]), stopIds), -1);
+  const untouchable = feeds ? logicalOr(finished, feeds) : finished;
+  const ends = isStop && logicalAnd(isStop, logicalNot(untouchable));
+  const flags = [
+    bit(logicalNot(finished), flag.active),
+    ...(ends ? [bit(ends, flag.ends)] : []),
+    ...(feeds ? [bit(feeds, flag.fedBack)] : []),
+  ].reduce(add);
+  const flat = (x: Tensor): Tensor => reshape(x, [1, rows]);
+  return {
+    state: {
+      ids,
+      finished: ends ? logicalOr(finished, ends) : finished,
+      ...(ruled && { feeds: feeds!, embeds: ruled.embeds ?? hidden, rule: ruled.state }),
+    },
+    seen: seen && logicalOr(seen, oneHot(reshape(ids, [rows]), logits.shape[1]!, 'bool')),
+    record: concat([flat(ids), flat(flags)], 0),
+    logProbs: logProbs
+      ? concat([flat(tokenLogProbabilities(logits, drawn)), flat(tokenLogProbabilities(processed, drawn))], 0)
+      : null,
+  };
+}

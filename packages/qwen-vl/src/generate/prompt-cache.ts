@@ -1,0 +1,127 @@
+/**
+ * Keys and values that outlive a request: the next prompt, where it begins with the same tokens and pictures, is computed
+ * from the first difference on. A conversation that grows turn by turn so costs each turn once.
+ *
+ * One prompt, one sample. What is kept after a request: its prompt, and the tokens that were generated and fed.
+ */
+import type { Device } from '@mindseye/tensor-core';
+import type { Qwen2_5_VLConfig } from '../config/types.js';
+import type { KeyValueCache } from '../model/language.js';
+import { type SequenceRow, visualTokens } from '../model/sequence.js';
+import { type CacheDType, emptyCache, grownCache } from './key-value-cache.js';
+import type { Layout } from './operands.js';
+
+/** A picture or video of a prompt, known by its pixels. */
+export interface CachedVisual {
+  readonly start: number;
+  readonly end: number;
+  readonly pixelValues: Float32Array;
+}
+
+/** What a cache holds. */
+export interface CachedPrompt {
+  readonly rows: KeyValueCache;
+  readonly capacity: number;
+  /** Rows of padding before the first token. */
+  readonly padding: number;
+  readonly inputIds: readonly number[];
+  /** Time, height and width position of each token. */
+  readonly positions: readonly PositionTriple[];
+  readonly visuals: readonly CachedVisual[];
+}
+
+export type PositionTriple = readonly [time: number, height: number, width: number];
+
+export class PromptCache {
+  #held: CachedPrompt | undefined;
+
+  /** Tokens whose keys and values are held. */
+  get length(): number {
+    return this.#held?.inputIds.length ?? 0;
+  }
+
+  /** Forgets everything; its memory is given back. */
+  clear(): void {
+    this.#held = undefined;
+  }
+
+  /** @internal What is held, to look at. */
+  peek(): CachedPrompt | undefined {
+    return this.#held;
+  }
+
+  /** @internal What is held, to write to: the cache is empty until it is put back. */
+  take(): CachedPrompt | undefined {
+    const held = this.#held;
+    this.#held = undefined;
+    return held;
+  }
+
+  /** @internal @param prompt positions of the prompt; tokens behind it follow at the next ones */
+  put(held: Omit<CachedPrompt, 'positions'>, prompt: readonly PositionTriple[]): void {
+    const next = prompt.reduce((largest, triple) => Math.max(largest, ...triple), -1) + 1;
+    const following = (at: number): PositionTriple => {
+      const position = next + at - prompt.length;
+      return [position, position, position];
+    };
+    this.#held = { ...held, positions: held.inputIds.map((_, at) => prompt[at] ?? following(at)) };
+  }
+}
+
+/** Position triples [3, length] as one triple per token. */
+export function positionTriples(positions: Int32Array): PositionTriple[] {
+  const length = positions.length / 3;
+  return Array.from({ length }, (_, at) => [positions[at]!, positions[length + at]!, positions[2 * length + at]!]);
+}
+
+/** Room for a request: what is held, in a larger cache if need be, or an empty one. */
+export async function openCache(
+  held: CachedPrompt | undefined,
+  config: Qwen2_5_VLConfig,
+  { prompts, capacity }: Layout,
+  dtype: CacheDType,
+  device: Device,
+): Promise<KeyValueCache> {
+  if (!held) return emptyCache(config, prompts, capacity, dtype, device);
+  return capacity > held.capacity ? grownCache(held.rows, capacity, device) : held.rows;
+}
+
+/** Where the pictures and videos of a prompt stand, in order. */
+export function visualSpans(
+  { visionConfig, imageTokenId, videoTokenId }: Qwen2_5_VLConfig,
+  { inputIds, grids }: Pick<SequenceRow, 'inputIds' | 'grids'>,
+): readonly { readonly start: number; readonly end: number }[] {
+  const isVisual = (at: number): boolean => inputIds[at] === imageTokenId || inputIds[at] === videoTokenId;
+  let at = 0;
+  return grids.map((grid) => {
+    while (at < inputIds.length && !isVisual(at)) at++;
+    const start = at;
+    at += visualTokens(grid, visionConfig.spatialMergeSize);
+    return { start, end: at };
+  });
+}
+
+/** How many tokens of a prompt a cache holds already: never all of them, since the last one gives the first new token. */
+export function reusableLength(
+  held: CachedPrompt | undefined,
+  inputIds: ArrayLike<number>,
+  positions: readonly PositionTriple[],
+  visuals: readonly CachedVisual[],
+): number {
+  if (!held) return 0;
+  const limit = Math.min(held.inputIds.length, inputIds.length - 1);
+  const isSameToken = (at: number): boolean =>
+    held.inputIds[at] === inputIds[at] && held.positions[at]!.every((place, axis) => place === positions[at]![axis]);
+  let length = 0;
+  while (length < limit && isSameToken(length)) length++;
+  for (const [i, visual] of visuals.entries()) {
+    if (visual.start >= length) break;
+    const known = held.visuals[i];
+    const isSame = known?.end === visual.end && sameValues(known.pixelValues, visual.pixelValues);
+    if (!isSame || visual.end > length) return visual.start;
+  }
+  return length;
+}
+
+const sameValues = (a: Float32Array, b: Float32Array): boolean =>
+  a === b || (a.length === b.length && a.every((value, i) => value === b[i]));
