@@ -7,7 +7,7 @@
  */
 import {
   type GridThw,
-  type ImageGenerateRequest,
+  type GenerateRequest,
   type ImagePatches,
   type ModelContext,
   type Processor,
@@ -26,14 +26,16 @@ import { type LatentSequence, latentSequence } from './sequence.js';
 
 export type AnswerCondition = 'standard' | 'no-latents' | 'bottleneck' | 'bottleneck-no-latents';
 
-export interface Question {
+/** How the answer is decoded: greedily when `sampling` is left out. */
+export type AnswerOptions = Pick<
+  GenerateRequest,
+  'maxNewTokens' | 'stopIds' | 'stopWhen' | 'sampling' | 'seed' | 'cacheDType' | 'prefillChunk' | 'readEvery' | 'signal'
+>;
+
+export interface Question extends AnswerOptions {
   readonly question: string;
   readonly images: readonly RasterImage[];
   readonly condition?: AnswerCondition;
-  readonly maxNewTokens?: number;
-  /** Ids that end the answer; those of the configuration when left out. */
-  readonly stopIds?: readonly number[];
-  readonly signal?: AbortSignal;
 }
 
 /** How much the latents looked at each visual token of an image; the weights of all images add up to 1. */
@@ -94,7 +96,7 @@ export class LatentModel {
     );
   }
 
-  /** The ids of the answer one by one, decoded greedily. */
+  /** The ids of the answer one by one. */
   generate(question: Question): AsyncGenerator<number, void, undefined> {
     return this.model.generate(this.#request(question));
   }
@@ -152,24 +154,16 @@ export class LatentModel {
     return { ...kept, images: patches };
   }
 
-  #request({
-    question,
-    images,
-    condition = 'standard',
-    maxNewTokens = 16,
-    stopIds,
-    signal,
-  }: Question): ImageGenerateRequest {
+  #request({ question, images, condition = 'standard', maxNewTokens = 16, ...options }: Question): GenerateRequest {
     const { sequence, positions, images: patches } = this.#prepare(question, images, condition);
     return {
+      ...options,
       row: { inputIds: sequence.inputIds, positions },
       images: patches,
       maxNewTokens,
       ...(condition.startsWith('bottleneck') && {
         roles: { prompt: sequence.roles, generated: role.answer, table: bottleneckTable },
       }),
-      ...(stopIds && { stopIds }),
-      ...(signal && { signal }),
     };
   }
 }

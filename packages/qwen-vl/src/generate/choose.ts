@@ -4,17 +4,18 @@
 import {
   type Tensor,
   type Tree,
+  add,
   any,
   argmax,
+  bitcast,
   cast,
   concat,
   equal,
   logicalAnd,
   logicalNot,
   logicalOr,
+  markSeen,
   mul,
-  add,
-  oneHot,
   processLogits,
   reshape,
   sampleCategorical,
@@ -52,10 +53,11 @@ export interface Choice {
   readonly state: ChoiceState;
   /** bool [R, classes]: ids so far, where a repetition penalty reads them. */
   readonly seen: Tensor | null;
-  /** i32 [2, R]: ids, and flags. */
+  /**
+   * i32 [2, R]: ids and flags. With log-probabilities [4, R]: the words of those by the model, and by the distribution drawn
+   * from, so that a step is read in one piece.
+   */
   readonly record: Tensor;
-  /** f32 [2, R]: by the model, and by the distribution drawn from. */
-  readonly logProbs: Tensor | null;
 }
 
 /** Bits of the flags. */
@@ -97,10 +99,14 @@ export function choose(
       finished: ends ? logicalOr(finished, ends) : finished,
       ...(ruled && { feeds: feeds!, embeds: ruled.embeds ?? hidden, rule: ruled.state }),
     },
-    seen: seen && logicalOr(seen, oneHot(reshape(ids, [rows]), logits.shape[1]!, 'bool')),
-    record: concat([flat(ids), flat(flags)], 0),
-    logProbs: logProbs
-      ? concat([flat(tokenLogProbabilities(logits, drawn)), flat(tokenLogProbabilities(processed, drawn))], 0)
-      : null,
+    seen: seen && markSeen(seen, reshape(ids, [rows])),
+    record: concat(
+      [
+        flat(ids),
+        flat(flags),
+        ...(logProbs ? [logits, processed].map((of) => flat(bitcast(tokenLogProbabilities(of, drawn), 'i32'))) : []),
+      ],
+      0,
+    ),
   };
 }

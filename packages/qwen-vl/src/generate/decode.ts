@@ -23,7 +23,7 @@ import {
 } from './operands.js';
 import { type Programs, type PromptOperands, type StepResult, compilePrograms } from './programs.js';
 import { type CachedVisual, openCache, positionTriples, reusableLength } from './prompt-cache.js';
-import { type Ended, readStep } from './read-step.js';
+import { type Ended, decodedStep, readRecords } from './read-step.js';
 import type { DecodeRequest, DecodedStep } from './request.js';
 import { samplingOperands } from './sampling.js';
 
@@ -115,8 +115,8 @@ async function* decode(
     for (let step = 1; ; step++) {
       unread.push(result);
       if (unread.length === readEvery || step === maxNewTokens) {
-        for (const made of unread) {
-          const decoded = await readStep(made, ended, device);
+        for (const [i, record] of (await readRecords(unread, device)).entries()) {
+          const decoded = decodedStep(record, unread[i]!, ended);
           if (!decoded.ends[0]) fed.push(decoded.ids[0]!);
           yield decoded;
           if (ended.sequences.every((value) => value === 1)) return;

@@ -1,5 +1,5 @@
-/** A step's results, read from the device: for each sequence its token and whether it ended. */
-import type { Device } from '@mindseye/tensor-core';
+/** Results of steps, read from the device at once: for each sequence its token and whether it ended. */
+import { type Device, concat } from '@mindseye/tensor-core';
 import { flag } from './choose.js';
 import type { StepResult } from './programs.js';
 import { type DecodedStep, endedId } from './request.js';
@@ -12,20 +12,24 @@ export interface Ended {
   readonly stopWhen: ((sequence: number, id: number) => boolean) | undefined;
 }
 
-/** The step, with the sequences that end by it marked as ended. */
-export async function readStep(
-  { record, logProbs, state }: StepResult,
-  { sequences, stopWhen }: Ended,
-  device: Device,
-): Promise<DecodedStep> {
+/** The records of some steps, in one read. */
+export async function readRecords(steps: readonly StepResult[], device: Device): Promise<Int32Array[]> {
+  const records = steps.map(({ record }) => record);
+  const joined = records.length === 1 ? records[0]! : concat(records, 0);
+  const words = (await joined.data(device)) as Int32Array;
+  const length = words.length / steps.length;
+  return steps.map((_, i) => words.subarray(i * length, (i + 1) * length));
+}
+
+/** What a record says, with the sequences that end by it marked as ended. */
+export function decodedStep(record: Int32Array, { state }: StepResult, { sequences, stopWhen }: Ended): DecodedStep {
   const count = sequences.length;
-  const data = (await record.data(device)) as Int32Array;
-  const probabilities = logProbs && ((await logProbs.data(device)) as Float32Array);
+  const flags = record.subarray(count, 2 * count);
   // Before anything is marked: who takes part in this step.
-  const live = Array.from(sequences, (ended, r) => !ended && (data[count + r]! & flag.active) !== 0);
-  const has = (bit: number): Uint8Array => Uint8Array.from(live, (is, r) => Number(is && (data[count + r]! & bit) !== 0));
-  const ofLive = (values: Float32Array): Float32Array => values.map((value, r) => (live[r] ? value : Number.NaN));
-  const ids = data.slice(0, count).map((id, r) => (live[r] ? id : endedId));
+  const live = Array.from(sequences, (ended, r) => !ended && (flags[r]! & flag.active) !== 0);
+  const has = (bit: number): Uint8Array => Uint8Array.from(live, (is, r) => Number(is && (flags[r]! & bit) !== 0));
+  const floats = new Float32Array(record.slice(2 * count).buffer).map((value, i) => (live[i % count] ? value : Number.NaN));
+  const ids = record.slice(0, count).map((id, r) => (live[r] ? id : endedId));
   const ends = has(flag.ends);
   ids.forEach((id, r) => {
     if (live[r] && (ends[r] || stopWhen?.(r, id))) ends[r] = sequences[r] = 1;
@@ -34,10 +38,7 @@ export async function readStep(
     ids,
     ends,
     fedBack: has(flag.fedBack),
-    ...(probabilities && {
-      logProbs: ofLive(probabilities.slice(0, count)),
-      sampledLogProbs: ofLive(probabilities.slice(count)),
-    }),
+    ...(floats.length > 0 && { logProbs: floats.slice(0, count), sampledLogProbs: floats.slice(count) }),
     ...(state.embeds && { feedback: state.embeds }),
   };
 }

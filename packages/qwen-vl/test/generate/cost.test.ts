@@ -84,20 +84,20 @@ test('device memory is flat over tokens and over requests', async () => {
     return device.memory().rootBytes;
   };
   const held: number[] = [];
-  for (let round = 0; round < 6; round++) {
+  for (let round = 0; round < 3; round++) {
     let tokens = 0;
     let early = 0;
     for await (const _step of model.decode({
       prompts: [promptOf(context, [1, picture, 2]), promptOf(context, [3])],
       samples: 2,
       stopIds: [],
-      maxNewTokens: 150,
+      maxNewTokens: 60,
       sampling: { repetitionPenalty: 1.2 },
     })) {
       tokens++;
       if (tokens === 20) early = await settled();
     }
-    expect(tokens).toBe(150);
+    expect(tokens).toBe(60);
     // The last step's own handles are still in scope.
     expect(await settled()).toBeLessThanOrEqual(early);
     held.push(await settled());
