@@ -20,6 +20,7 @@ export { type Tree, flatten, flattenWithPaths, mapTree, unflatten } from './tree
 
 // Execution and differentiation.
 export { type EvaluateOptions, evaluate } from './plan/evaluate.js';
+export { upload } from './plan/upload.js';
 export { type CompileOptions, type CompiledFunction, compile } from './plan/compile.js';
 export type { Donation } from './plan/donate.js';
 export { type Plan, type PlanPasses, buildPlan, noPasses } from './plan/plan.js';
@@ -151,6 +152,7 @@ export {
   suppressTokens,
 } from './sampling/processors.js';
 export { type SamplingOptions, processLogits, sampleTokens } from './sampling/sample-tokens.js';
+export { markSeen } from './sampling/seen.js';
 
 // Masks.
 export type { Mask, RoleTable } from './mask/mask.js';

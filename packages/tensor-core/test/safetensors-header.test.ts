@@ -77,6 +77,7 @@ describe('refused headers', () => {
     ['unpaired surrogate', rawFile('{"\\ud800":1}'), 'header', /unpaired surrogate/],
     ['bad escape', rawFile('{"\\x":1}'), 'header', /bad escape/],
     ['control character in a name', rawFile('{"\n":1}'), 'header', /control character/],
+    ['control character in the message', rawFile('{\u007f}'), 'header', /expected a string, found "\\u007f"/],
     ['leading zero', rawFile(`{"a":${tensor('U8', '[01]', 0, 1)}}`, 1), 'header', /expected "]"/],
     ['endless number', rawFile(`{"a":${'9'.repeat(65)}}`), 'limit', /a number of 65 characters/],
     ['duplicate names', rawFile(`{"a":${f32(0, 4)},"a":${f32(0, 4)}}`, 4), 'name', /key "a" appears twice/],

@@ -35,6 +35,10 @@ describe('what is written is read', () => {
           const target = new Uint8Array(read.data.byteLength);
           await reader.readBytesInto(name, target);
           expect(target).toEqual(data);
+          const from = Math.floor(data.length / 3);
+          const part = new Uint8Array(data.length - 2 * from);
+          await reader.readRangeInto(name, from, part);
+          expect(part).toEqual((data as Uint8Array).slice(from, from + part.length));
         }
       }),
       { numRuns: 300 },
@@ -180,6 +184,12 @@ describe('clear refusals', () => {
       /tensor "one": I64 does not convert to f32; use read\(\)/,
     ],
     ['short target', (reader) => reader.readBytesInto('one', new Uint8Array(4)), /it has 8 bytes, the target has 4/],
+    [
+      'a range past the end',
+      (reader) => reader.readRangeInto('one', 4, new Uint8Array(5)),
+      /tensor "one": bytes 4 to 9 are not all within its 8 bytes/,
+    ],
+    ['a range before the start', (reader) => reader.readRangeInto('one', -1, new Uint8Array(1)), /bytes -1 to 0/],
   ])('reading: %s', async (_, act, message) => {
     const reader = await open([one]);
     await expect(Promise.resolve().then(() => act(reader))).rejects.toThrow(message);

@@ -106,6 +106,38 @@ test.each(['f16', 'bf16', 'bool'] as const)(
   },
 );
 
+test('a narrow key/value cache of any sizes grows in place, whatever words its rows straddle', async () => {
+  const device = await openPoisoned('fast');
+  const length = fc.integer({ min: 1, max: 7 });
+  const property = fc.asyncProperty(
+    fc.constantFrom('f16', 'bf16'),
+    fc.tuple(length, length, length, length, length),
+    fc.nat(100),
+    async (dtype, [batch, heads, spare, width, rows], seed) => {
+      const capacity = rows + spare;
+      const append = t.compile((cache: t.Tensor, row: t.Tensor, at: t.Tensor) => t.updateSlice(cache, row, at, 2), {
+        device,
+        donate: [0],
+      });
+      const build = async (on: t.Device): Promise<t.Tensor[]> => {
+        const shape = [batch, heads, capacity, width];
+        const cache = t.cast(values(shape, seed), dtype as t.DType);
+        const update = t.cast(values([batch, heads, rows, width], seed + 1), dtype as t.DType);
+        return [await t.evaluate(cache, { device: on }), await t.evaluate(update, { device: on })];
+      };
+      const at = (): t.Tensor => t.tensor(Int32Array.of(seed % (spare + 1)));
+      const [cache, update] = await build(device);
+      const [expectedCache, expectedUpdate] = await build(reference);
+      const before = device.memory().rootBytes;
+      const grown = await append(cache!, update!, at());
+      expect(device.memory().rootBytes).toBe(before + 4); // the start
+      expect(device.memory().arenaBytes).toBe(0);
+      expect(await grown.data()).toEqual(await t.updateSlice(expectedCache!, expectedUpdate!, at(), 2).data(reference));
+    },
+  );
+  await fc.assert(property, { numRuns: 25 });
+});
+
 /** A step whose state is donated and whose index may be bad: given, or found on the way. */
 const guarded: Readonly<Record<string, (state: t.Tensor, at: t.Tensor) => readonly t.Tensor[]>> = {
   'an index that is given': (state, at) => [t.mul(state, 2), t.gather(values([5, 2]), at)],

@@ -148,6 +148,34 @@ test.each(Object.keys(masks))('attention, forward and all gradients, mask: %s', 
   await fc.assert(property, { numRuns: 2 });
 });
 
+test.each(Object.keys(masks))('attention over keys and values of 16 bits, mask: %s', async (name) => {
+  const nonzero = fc.constantFrom(1, 17, 65);
+  // Even widths are read by words, odd ones straddle them.
+  const width = fc.constantFrom(1, 16, 65, 66);
+  const stored = fc.constantFrom<t.DType>('f16', 'bf16');
+  const heads = fc.constantFrom([2, 1], [2, 2], [4, 2]);
+  const property = fc.asyncProperty(nonzero, nonzero, width, heads, stored, (queries, keys, d, [all, shared], dtype) =>
+    expectAgreement(() => {
+      const mask = masks[name]!(queries, keys);
+      const narrow = (seed: number): t.Tensor => t.cast(values([2, shared!, keys, d], seed), dtype);
+      return t.attention(values([2, all!, queries, d], 1), narrow(2), narrow(3), mask ? { mask } : {});
+    }, 1e-5),
+  );
+  await fc.assert(property, { numRuns: 3 });
+});
+
+test.each(['f32', 'f16', 'bf16'] as const)('chunks of values that nobody weighs are not read: %s', async (dtype) => {
+  const [capacity, written, width] = [200, 60, 4];
+  // Keys go by in chunks of 64: one that is looked at in part is read whole.
+  const poisoned = Float32Array.from({ length: 2 * capacity * width }, (_, at) =>
+    Math.floor(at / width) % capacity < 64 ? at % 7 : Number.NaN,
+  );
+  const cache = (): t.Tensor => t.cast(t.tensor(poisoned, [1, 2, capacity, width]), dtype);
+  const mask = t.mask.prefix(t.tensor(Int32Array.of(written)));
+  const y = t.attention(values([1, 4, 3, width], 1), cache(), cache(), { mask });
+  expect((await y.data(gpu)).every(Number.isFinite)).toBe(true);
+});
+
 test('attention over several chunks of keys whose scores keep growing', async () => {
   const rising = (length: number): t.Tensor =>
     t.tensor(

@@ -6,16 +6,19 @@
  *   - transformers 4.52 and later: text fields under `text_config`, `rope_type: "default"`;
  *   - transformers 5: `rope_parameters {rope_type, rope_theta, mrope_section}` instead of `rope_scaling` and `rope_theta`.
  *
- * A field that a file leaves out takes the default of transformers' class, since that is what the writer of the file
- * meant by leaving it out. Those defaults are not those of any published checkpoint, so the loader still checks every
- * tensor's shape. Anything that would change the computation and is not implemented is refused by name.
+ * With the headers of the weights at hand every dimension that shapes tell is checked against them, and filled in from them
+ * where the file leaves it out (`header-facts.ts`). What is left out otherwise takes the default of transformers' class,
+ * since that is what the writer of the file meant by leaving it out; the dimensions among those defaults are not those of
+ * any published checkpoint. Anything that would change the computation and is not implemented is refused by name.
  *
  * Source: transformers `models/qwen2_5_vl/configuration_qwen2_5_vl.py` (4.49 to 5.18).
  */
 import { z } from 'zod';
 import { ConfigError, quoteValue } from '../errors.js';
+import { type ConfigParts, withHeaderFacts } from './header-facts.js';
 import { parameterCount } from './parameter-count.js';
-import type { Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig } from './types.js';
+import { resolveQuantizationConfig } from './quantization-config.js';
+import type { Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig, TensorShapes } from './types.js';
 import { ensure, integer, LIMITS, positive, tokenId, tokenIdList, validate } from './validation.js';
 
 /** `model_type` values that `resolveConfig` accepts. */
@@ -23,7 +26,6 @@ export const SUPPORTED_MODEL_TYPES: readonly string[] = ['qwen2_5_vl'];
 
 const SLIDING = 'sliding-window attention is not supported; every layer must be full attention';
 const SILU = 'the only supported activation is "silu"';
-const QUANTIZED = 'quantised checkpoints are not supported; use the float16, bfloat16 or float32 one';
 
 const ropeSchema = z.looseObject({
   type: z.string().nullish(),
@@ -86,7 +88,6 @@ const rootSchema = z.looseObject({
   vision_start_token_id: tokenId().default(151652),
   vision_end_token_id: tokenId().default(151653),
   tie_word_embeddings: z.boolean().nullish(),
-  quantization_config: z.null(QUANTIZED).optional(),
   bos_token_id: tokenId().nullish(),
   eos_token_id: tokenIdList.optional(),
   pad_token_id: tokenId().nullish(),
@@ -193,14 +194,40 @@ function resolveVision(vision: z.infer<typeof visionSchema>, source: string): Qw
   };
 }
 
+const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
+
+/** Fields of the root, where the old layout has the text model's, under those of text_config that say something. */
+const textFields = (json: object, nested: object | null | undefined): Readonly<Record<string, unknown>> => ({
+  ...json,
+  ...Object.fromEntries(Object.entries(nested ?? {}).filter(([, value]) => value !== null && value !== undefined)),
+});
+
+/** Whether the head is tied; undefined where neither place says so. transformers 4.52 to 4.57 say it in text_config. */
+function tiedIn(
+  root: { tie_word_embeddings?: boolean | null | undefined },
+  nested: Readonly<Record<string, unknown>>,
+): boolean | undefined {
+  const said = [root.tie_word_embeddings, nested['tie_word_embeddings']].filter((value) => typeof value === 'boolean');
+  return said.length === 0 ? undefined : said.includes(true);
+}
+
+/** The rotary sections, before anything is validated: they tell the size of a head where nothing else does. */
+function mropeSectionIn(text: Readonly<Record<string, unknown>>): number[] | undefined {
+  const section = fieldsOf(text['rope_parameters'] ?? text['rope_scaling'])['mrope_section'];
+  return Array.isArray(section) && section.every((size) => Number.isSafeInteger(size)) ? section : undefined;
+}
+
 /**
  * Resolves the parsed content of a config.json.
  * @param json any parsed JSON; it is not trusted
  * @param source the file's name, the first word of every error
- * @throws ConfigError in one line: unknown model type (with the supported ones), an unsupported feature, a missing,
- *   contradictory or absurd value
+ * @param headers shapes of the checkpoint's tensors (`shapesOf`): what the file says is checked against them, and what it
+ *   leaves out is taken from them
+ * @throws ConfigError in one line: unknown model type (with the supported ones), an unsupported feature or quantisation, a
+ *   missing, contradictory or absurd value, a field that the headers contradict
  */
-export function resolveConfig(json: unknown, source: string = 'config.json'): Qwen2_5_VLConfig {
+export function resolveConfig(json: unknown, source: string = 'config.json', headers?: TensorShapes): Qwen2_5_VLConfig {
   ensure(typeof json === 'object' && json !== null && !Array.isArray(json), source, 'the file must hold a JSON object');
   const modelType = 'model_type' in json ? json.model_type : undefined;
   if (typeof modelType !== 'string' || !SUPPORTED_MODEL_TYPES.includes(modelType)) {
@@ -208,14 +235,18 @@ export function resolveConfig(json: unknown, source: string = 'config.json'): Qw
       `${source}: model_type ${quoteValue(modelType)} is not supported; supported: ${SUPPORTED_MODEL_TYPES.join(', ')}`,
     );
   }
+  resolveQuantizationConfig(json, source);
   const root = validate(rootSchema, json, source);
-  // Nested fields win over root ones; root ones are the old layout's text fields and, for the rest, harmless.
-  const text = validate(textSchema, root.text_config ?? json, source);
+  const fields = textFields(json, root.text_config);
+  const said: ConfigParts = {
+    text: fields,
+    vision: root.vision_config ?? {},
+    tied: tiedIn(root, fieldsOf(root.text_config)),
+  };
+  const parts = headers ? withHeaderFacts(said, headers, mropeSectionIn(fields), source) : said;
+  const text = validate(textSchema, parts.text, source);
   const textConfig = resolveText(text, source);
-  const visionConfig = resolveVision(
-    validate(visionSchema, root.vision_config ?? {}, `${source}: vision_config`),
-    source,
-  );
+  const visionConfig = resolveVision(validate(visionSchema, parts.vision, `${source}: vision_config`), source);
   ensure(
     visionConfig.outHiddenSize === textConfig.hiddenSize,
     source,
@@ -236,8 +267,7 @@ export function resolveConfig(json: unknown, source: string = 'config.json'): Qw
     videoTokenId: root.video_token_id,
     visionStartTokenId: root.vision_start_token_id,
     visionEndTokenId: root.vision_end_token_id,
-    // transformers before 5 kept the flag inside text_config when the configuration was nested.
-    tieWordEmbeddings: (root.tie_word_embeddings ?? false) || (text.tie_word_embeddings ?? false),
+    tieWordEmbeddings: parts.tied ?? false,
     bosTokenId: text.bos_token_id ?? root.bos_token_id ?? null,
     eosTokenIds: text.eos_token_id ?? root.eos_token_id ?? [],
     padTokenId: text.pad_token_id ?? root.pad_token_id ?? null,

@@ -90,3 +90,6 @@ export interface GenerationConfig {
 /** A JSON value; what configuration files hold before they are checked. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 export type JsonObject = { readonly [key: string]: JsonValue };
+
+/** Logical shapes of a checkpoint's tensors by their names in the module tree, packed matrices as those they stand for. */
+export type TensorShapes = ReadonlyMap<string, readonly number[]>;

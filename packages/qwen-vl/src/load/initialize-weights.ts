@@ -4,10 +4,9 @@
  */
 import { type Tensor, fillNormal, seedFromString, sizeOf, tensor } from '@mindseye/tensor-core';
 import type { Qwen2_5_VLConfig } from '../config/types.js';
-import type { Weights } from '../model/context.js';
 import { parameterShapes } from '../model/parameters.js';
 
-export function initializeWeights(config: Qwen2_5_VLConfig, seed: number): Weights {
+export function initializeWeights(config: Qwen2_5_VLConfig, seed: number): Readonly<Record<string, Tensor>> {
   const weights: Record<string, Tensor> = {};
   for (const [name, shape] of parameterShapes(config))
     weights[name] = tensor(initialValues(name, shape, config, seed), shape);

@@ -254,7 +254,7 @@ describe('refusals', () => {
     [{ rope_scaling: { type: 'mrope' } }, /rope_scaling\.mrope_section/],
     [{ rope_scaling: null }, /rope_scaling \(or rope_parameters\) is missing/],
     [{ rope_scaling: { type: 'mrope', mrope_section: [2, 3, 3], mrope_interleaved: true } }, /interleaved mRoPE/],
-    [{ quantization_config: { quant_method: 'awq' } }, /quantised checkpoints are not supported/],
+    [{ quantization_config: { quant_method: 'bitsandbytes' } }, /quant_method "bitsandbytes" is not supported/],
     [{ image_token_id: 512 }, /image_token_id 512 must be below vocab_size 512/],
     [
       { vision_config: { ...(good()['vision_config'] as Json), hidden_size: 66 } },

@@ -7,11 +7,16 @@
  * Outputs y [B, Hq, Sq, D] and lse [B, Hq, Sq], kept for the backward pass (+Infinity for a query that sees no key, so
  * that e^(s − lse) is 0 there). Backward, with δ = Σ_d dy∘y:
  *   dv = Pᵀ·dy,   ds = P∘(dy·vᵀ − δ)·scale,   dq = ds·k,   dk = dsᵀ·q,   summed over the query heads of a group.
+ *
+ * k and v are both f32, both f16 or both bf16: a cache may be stored in half the bytes. q, y, lse and all arithmetic are f32,
+ * a stored value is widened as it is read; the gradients of k and v are rounded to their dtype, once.
  */
+import { decoderOf, encoderOf, isFloat } from '../dtype.js';
 import { ShapeError } from '../errors.js';
 import { type HostTensor, apply, requireF32 } from '../op.js';
 import { add } from '../ops/add.js';
 import { broadcastTo } from '../ops/broadcast-to.js';
+import { cast } from '../ops/cast.js';
 import { equal } from '../ops/compare.js';
 import { exp } from '../ops/exp.js';
 import { log } from '../ops/log.js';
@@ -20,6 +25,7 @@ import { max } from '../ops/max.js';
 import { mul } from '../ops/mul.js';
 import { reshape } from '../ops/reshape.js';
 import { select } from '../ops/select.js';
+import { formatOperands } from '../ops/operands.js';
 import { sub } from '../ops/sub.js';
 import { sum } from '../ops/sum.js';
 import { stopGradient } from '../ops/stop-gradient.js';
@@ -38,8 +44,9 @@ export interface AttentionAttributes {
   readonly mask: MaskExpression | null;
 }
 
-/** k or v repeated so that each query head has its own: [B, Hk, S, D] → [B, Hq, S, D]. */
-function repeatHeads(x: Tensor, queryHeads: number): Tensor {
+/** k or v as f32, repeated so that each query head has its own: [B, Hk, S, D] → [B, Hq, S, D]. */
+function repeatHeads(stored: Tensor, queryHeads: number): Tensor {
+  const x = cast(stored, 'f32');
   const [batch, heads, length, width] = x.shape as [number, number, number, number];
   const group = queryHeads / heads;
   if (group === 1) return x;
@@ -59,7 +66,9 @@ function maskedScores(q: Tensor, k: Tensor, operands: readonly Tensor[], { scale
   return select(reshape(allow, [allow.shape[0]!, 1, ...allow.shape.slice(1)]), scores, -Infinity);
 }
 
-/** Attention weights as a tensor [B, Hq, Sq, Sk], for inspection (heat maps, audits). */
+/**
+ * Attention weights as a tensor f32 [B, Hq, Sq, Sk], for inspection (heat maps, audits). q is f32, k f32, f16 or bf16.
+ */
 export function attentionWeights(
   q: Tensor,
   k: Tensor,
@@ -95,6 +104,29 @@ function forEachQuery(
 
 const everything: MaskPredicate = () => true;
 
+/** Throws unless q is f32, and k and v are stored alike, in a type that can be widened to it. */
+function requireStored(q: TensorSpec, k: TensorSpec, v: TensorSpec): void {
+  requireF32('attention', [q]);
+  if (!isFloat(k.dtype) || k.dtype !== v.dtype)
+    throw new ShapeError(
+      `attention: ${formatOperands({ k, v })}; both are f32, both f16 or both bf16: cast them to one of these first`,
+    );
+}
+
+/** The numbers of k or v. */
+const numbersOf = ({ dtype, data }: HostTensor): ArrayLike<number> =>
+  dtype === 'f32' ? data : Float32Array.from(data, decoderOf(dtype));
+
+/** Where the gradient of k or v is summed: in place, or beside it where each sum would be rounded to 16 bits. */
+const sumsOf = ({ dtype, data }: HostTensor): HostTensor['data'] =>
+  dtype === 'f32' ? data : new Float64Array(data.length);
+
+/** Writes the sums of a gradient that were made beside it. */
+function storeSums({ dtype, data }: HostTensor, sums: HostTensor['data']): void {
+  const encode = encoderOf(dtype);
+  if (sums !== data) sums.forEach((sum: number, i: number) => (data[i] = encode(sum)));
+}
+
 /** Multiplications of one product over all (query, key) pairs; a mask may spare a device some of them. */
 function multiplications([q, k]: readonly TensorSpec[]): number {
   return sizeOf(q!.shape) * k!.shape[2]!;
@@ -115,7 +147,7 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
       throw new ShapeError(
         `attention: q ${formatShape(q!.shape)}, k ${formatShape(k!.shape)} and v ${formatShape(v!.shape)} do not fit; they are [batch, heads, length, width], query heads a multiple of key heads`,
       );
-    requireF32('attention', [q, k, v]);
+    requireStored(q!, k!, v!);
     if (mask) checkMaskOperands(mask, operands, batch!, queries!, k!.shape[2]!);
     return [q!, { shape: q!.shape.slice(0, 3), dtype: 'f32' }];
   },
@@ -134,6 +166,7 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
   reference({ inputs: [q, k, v, ...operands], outputs: [y, lse], attributes: { scale, mask } }) {
     const allow = mask ? maskPredicate(mask, operands) : everything;
     const weights = new Float64Array(k!.shape[2]!);
+    const [keyNumbers, valueNumbers] = [numbersOf(k!), numbersOf(v!)];
     forEachQuery(q!, k!, (row, query, batch, keyHead, { keys, width }) => {
       let largest = -Infinity;
       for (let key = 0; key < keys; key++) {
@@ -141,7 +174,7 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
         if (allow(batch, query, key)) {
           score = 0;
           for (let d = 0; d < width; d++)
-            score += q!.data[row * width + d]! * k!.data[(keyHead * keys + key) * width + d]!;
+            score += q!.data[row * width + d]! * keyNumbers[(keyHead * keys + key) * width + d]!;
           score *= scale;
         }
         weights[key] = score;
@@ -156,7 +189,7 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
       lse!.data[row] = largest + Math.log(total);
       for (let d = 0; d < width; d++) {
         let value = 0;
-        for (let key = 0; key < keys; key++) value += weights[key]! * v!.data[(keyHead * keys + key) * width + d]!;
+        for (let key = 0; key < keys; key++) value += weights[key]! * valueNumbers[(keyHead * keys + key) * width + d]!;
         y!.data[row * width + d] = value / total;
       }
     });
@@ -170,6 +203,8 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
   }) {
     const allow = mask ? maskPredicate(mask, operands) : everything;
     const dy = cotangent.data;
+    const [keyNumbers, valueNumbers] = [numbersOf(k!), numbersOf(v!)];
+    const [keySums, valueSums] = [sumsOf(dk!), sumsOf(dv!)];
     forEachQuery(q!, k!, (row, query, batch, keyHead, { keys, width }) => {
       let delta = 0;
       for (let d = 0; d < width; d++) delta += dy[row * width + d]! * y!.data[row * width + d]!;
@@ -179,18 +214,20 @@ export const attentionPair: FusedPair<AttentionAttributes> = defineFused<Attenti
         let score = 0;
         let flow = 0;
         for (let d = 0; d < width; d++) {
-          score += q!.data[row * width + d]! * k!.data[at + d]!;
-          flow += dy[row * width + d]! * v!.data[at + d]!;
+          score += q!.data[row * width + d]! * keyNumbers[at + d]!;
+          flow += dy[row * width + d]! * valueNumbers[at + d]!;
         }
         const weight = Math.exp(score * scale - lse!.data[row]!);
         const ds = weight * (flow - delta) * scale;
         for (let d = 0; d < width; d++) {
-          dq!.data[row * width + d]! += ds * k!.data[at + d]!;
-          dk!.data[at + d]! += ds * q!.data[row * width + d]!;
-          dv!.data[at + d]! += weight * dy[row * width + d]!;
+          dq!.data[row * width + d]! += ds * keyNumbers[at + d]!;
+          keySums[at + d]! += ds * q!.data[row * width + d]!;
+          valueSums[at + d]! += weight * dy[row * width + d]!;
         }
       }
     });
+    storeSums(dk!, keySums);
+    storeSums(dv!, valueSums);
   },
 });
 
@@ -201,7 +238,13 @@ export interface AttentionOptions {
   readonly mask?: Mask;
 }
 
-/** Attention over [batch, heads, length, width] (torch.nn.functional.scaled_dot_product_attention with enable_gqa). */
+/**
+ * Attention over [batch, heads, length, width] (torch.nn.functional.scaled_dot_product_attention with enable_gqa).
+ *
+ * @param q f32 [B, Hq, Sq, D]. @param k, v [B, Hk, Sk, D], both f32, both f16 or both bf16; Hq is a multiple of Hk.
+ * @returns f32 [B, Hq, Sq, D]; 0 for a query that sees no key.
+ * @throws ShapeError that names the operands, or the operand of the mask, that do not fit.
+ */
 export function attention(
   q: Tensor,
   k: Tensor,

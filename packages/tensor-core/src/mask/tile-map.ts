@@ -10,13 +10,14 @@
  * `skip` and `full` are always true. Leaves are judged exactly: a comparison from the least and greatest number of each
  * side (equality and tables from the distinct numbers), `dense` from its cells. `and`, `or` and `not` combine verdicts in
  * three-valued logic (Kleene), which may call partial what only together is skip or full. Cost: a pass over the positions
- * of each side per leaf, then one verdict per tile; `dense` reads its cells.
+ * of each side per leaf that reads one number per position, then one verdict per tile; `dense` reads its cells. Leaves on the
+ * positions themselves (causal, window, prefix) cost nothing per position, however long a cache is.
  */
 import type { HostTensor } from '../op.js';
 import type { MaskExpression } from './expression.js';
 import type { RoleTable } from './mask.js';
-import { type MaskNumberReader, readMaskNumber, readMaskPairs } from './predicate.js';
-import { type MaskProgram, type MaskRelation, maskProgram } from './program.js';
+import { readMaskNumber, readMaskPairs } from './predicate.js';
+import { type MaskNumber, type MaskProgram, type MaskRelation, maskProgram } from './program.js';
 
 /** Bytes of a tile map. */
 export const maskTile = { skip: 0, full: 1, partial: 2 } as const;
@@ -53,14 +54,27 @@ interface Numbers {
   distinct(): ReadonlySet<number>;
 }
 
+/** By how much a number grows from one position to the next; undefined where each position has a number of its own. */
+function growthOf(number: MaskNumber): number | undefined {
+  if (number.op === 'position') return 1;
+  if (number.op === 'constant') return 0;
+  if (number.op === 'load') return number.per === 'batch' ? 0 : undefined;
+  const [left, right] = [growthOf(number.left), growthOf(number.right)];
+  return left === undefined || right === undefined ? undefined : left + right;
+}
+
 /** Numbers of the positions from `first` up to `end`, which is beyond the last. */
-function numbersOf(at: (position: number) => number, first: number, end: number): Numbers {
+function numbersOf(at: (position: number) => number, growth: number | undefined, first: number, end: number): Numbers {
   let [least, greatest] = [Infinity, -Infinity];
-  for (let position = first; position < end; position++) {
-    const number = at(position);
-    if (number < least) least = number;
-    if (number > greatest) greatest = number;
-  }
+  const [start, last] = [at(first), at(end - 1)];
+  // Not where a sum has wrapped around in between.
+  if (growth !== undefined && last - start === growth * (end - 1 - first)) [least, greatest] = [start, last];
+  else
+    for (let position = first; position < end; position++) {
+      const number = at(position);
+      if (number < least) least = number;
+      if (number > greatest) greatest = number;
+    }
   let known: Set<number> | undefined;
   const distinct = (): ReadonlySet<number> => {
     if (!known) {
@@ -133,13 +147,15 @@ function judgeOf(
   queryTiles: readonly Range[],
   keyTiles: readonly Range[],
 ): Judge {
-  const over = (read: MaskNumberReader, tiles: readonly Range[]): Numbers[] =>
-    tiles.map(([first, end]) => numbersOf((position) => read(batch, position), first, end));
+  const over = (number: MaskNumber, tiles: readonly Range[]): Numbers[] => {
+    const [read, growth] = [readMaskNumber(number, operands), growthOf(number)];
+    return tiles.map(([first, end]) => numbersOf((position) => read(batch, position), growth, first, end));
+  };
   switch (program.op) {
     case 'compare':
     case 'table': {
-      const ofQueries = over(readMaskNumber(program.query, operands), queryTiles);
-      const ofKeys = over(readMaskNumber(program.key, operands), keyTiles);
+      const ofQueries = over(program.query, queryTiles);
+      const ofKeys = over(program.key, keyTiles);
       const judge =
         program.op === 'compare'
           ? relations[program.relation]

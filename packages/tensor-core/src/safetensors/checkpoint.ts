@@ -78,6 +78,10 @@ export class SafetensorsCheckpoint implements TensorSource {
     return this.#reader(name).readBytesInto(name, target);
   }
 
+  async readRangeInto(name: string, from: number, target: Uint8Array): Promise<void> {
+    return this.#reader(name).readRangeInto(name, from, target);
+  }
+
   async readFloat32(name: string): Promise<Float32Array> {
     return this.#reader(name).readFloat32(name);
   }

@@ -95,6 +95,19 @@ export class SafetensorsReader implements TensorSource {
     await this.#fill(byteOffset, target, name);
   }
 
+  async readRangeInto(name: string, from: number, target: Uint8Array): Promise<void> {
+    const { byteOffset, byteLength } = this.info(name);
+    if (!Number.isSafeInteger(from) || from < 0 || from > byteLength - target.length) {
+      throw this.#fail(
+        'target',
+        name,
+        `bytes ${from} to ${from + target.length} are not all within its ${byteLength} bytes`,
+        'ask for a range inside the tensor',
+      );
+    }
+    await this.#fill(byteOffset + from, target, name);
+  }
+
   async readFloat32(name: string): Promise<Float32Array> {
     const { dtype, byteLength } = this.info(name);
     this.#requireFloat(dtype, name);

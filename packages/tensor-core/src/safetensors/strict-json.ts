@@ -7,6 +7,8 @@
  *
  * Source: RFC 8259; it accepts exactly that grammar, less what is said above and less strings with unpaired surrogates.
  */
+import { quote } from './errors.js';
+
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | ReadonlyMap<string, JsonValue>;
 
 export interface StrictJsonLimits {
@@ -83,7 +85,7 @@ class Parser {
       const keyAt = this.#at;
       const key = this.#string();
       if (key === '__proto__') throw this.#fail('key', 'the key "__proto__" is not allowed', keyAt);
-      if (result.has(key)) throw this.#fail('key', `the key ${JSON.stringify(key.slice(0, 80))} appears twice`, keyAt);
+      if (result.has(key)) throw this.#fail('key', `the key ${quote(key)} appears twice`, keyAt);
       this.#expect(':');
       result.set(key, this.#value(depth + 1));
     } while (this.#take(','));
@@ -160,7 +162,7 @@ class Parser {
 
   #seen(): string {
     const character = this.#text[this.#at];
-    return character === undefined ? 'the end of the text' : JSON.stringify(character);
+    return character === undefined ? 'the end of the text' : quote(character);
   }
 
   #fail(fault: StrictJsonFault, problem: string, position: number = this.#at): StrictJsonError {

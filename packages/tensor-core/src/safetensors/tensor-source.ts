@@ -23,6 +23,8 @@ export interface TensorSource {
   read(name: string): Promise<SafetensorsTensor>;
   /** The raw bytes of the tensor into the caller's memory; `target.length` has to be its `byteLength`. */
   readBytesInto(name: string, target: Uint8Array): Promise<void>;
+  /** `target.length` bytes of the tensor from its byte `from`: how a tensor larger than memory is read window by window. */
+  readRangeInto(name: string, from: number, target: Uint8Array): Promise<void>;
   /** F32, F16, BF16 or F64 as f32 (F64 rounded to nearest), in fresh memory. */
   readFloat32(name: string): Promise<Float32Array>;
   /** As `readFloat32` into the caller's memory; `target.length` has to be the number of elements. */

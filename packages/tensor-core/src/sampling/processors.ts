@@ -20,6 +20,7 @@ import { select } from '../ops/select.js';
 import { stopGradient } from '../ops/stop-gradient.js';
 import { sub } from '../ops/sub.js';
 import { sum } from '../ops/sum.js';
+import { sameShape } from '../shape.js';
 import type { Tensor, TensorLike } from '../tensor.js';
 import { massThreshold } from './mass-threshold.js';
 import { multiHot } from './multi-hot.js';
@@ -32,22 +33,35 @@ export function applyTemperature(logits: Tensor, temperature: TensorLike): Tenso
   return div(logits, rowParameter('temperature', temperature, logits.shape[0]!));
 }
 
+/** Which classes a row has seen, bool [rows, classes]: from such a map as it is, or from ids i32 [rows, length]. */
+function seenClasses(logits: Tensor, tokens: Tensor): Tensor {
+  const [rows, classes] = logits.shape as [number, number];
+  if (tokens.dtype === 'bool' && sameShape(tokens.shape, logits.shape)) return tokens;
+  if (tokens.dtype === 'i32' && tokens.rank === 2 && tokens.shape[0] === rows) return multiHot(tokens, classes);
+  throw misfit(
+    'applyRepetitionPenalty',
+    tokens.dtype === 'bool' ? { logits, seen: tokens } : { logits, ids: tokens },
+    'ids are i32 [rows, length], a map of seen tokens is bool [rows, classes]',
+  );
+}
+
 /**
- * Every class that is among `ids` made less likely, once: positive logits are divided by the penalty, others multiplied
+ * Every class that a row has seen made less likely, once: positive logits are divided by the penalty, others multiplied
  * (Keskar et al. 2019).
  *
- * @param ids i32 [rows, length]: the tokens so far, prompt included. -1 pads; ids that are no class count for nothing.
+ * @param tokens the tokens so far, prompt included: ids i32 [rows, length], where -1 pads and ids that are no class count for
+ *   nothing; or the map bool [rows, classes] that `multiHot` makes of them and `markSeen` goes on with, for a decoding loop
+ *   that would not scatter its whole history at every step.
  * @param penalty above 1 discourages, below 1 encourages, 1 changes nothing.
+ * @throws ShapeError that names the operands when they do not fit.
  */
-export function applyRepetitionPenalty(logits: Tensor, ids: Tensor, penalty: TensorLike): Tensor {
+export function applyRepetitionPenalty(logits: Tensor, tokens: Tensor, penalty: TensorLike): Tensor {
   requireLogits('applyRepetitionPenalty', logits);
-  const [rows, classes] = logits.shape as [number, number];
-  if (ids.dtype !== 'i32' || ids.rank !== 2 || ids.shape[0] !== rows)
-    throw misfit('applyRepetitionPenalty', { logits, ids }, 'ids are i32 [rows, length]');
+  const seen = seenClasses(logits, tokens);
   checkNumber('repetitionPenalty', penalty, (value) => value > 0, 'above 0; 1 changes nothing');
-  const factor = rowParameter('repetitionPenalty', penalty, rows);
+  const factor = rowParameter('repetitionPenalty', penalty, logits.shape[0]!);
   const punished = select(less(logits, 0), mul(logits, factor), div(logits, factor));
-  return select(multiHot(ids, classes), punished, logits);
+  return select(seen, punished, logits);
 }
 
 /** The places below a threshold per row [rows, 1] ruled out; comparing so keeps NaN. */

@@ -16,6 +16,8 @@ export interface SamplingOptions {
   readonly doSample?: boolean;
   /** i32 [rows, length], tokens so far with -1 as padding: what the repetition penalty looks at. */
   readonly ids?: Tensor;
+  /** bool [rows, classes], instead of `ids`: a map of the tokens so far that the loop keeps, see `markSeen`. */
+  readonly seen?: Tensor;
   readonly repetitionPenalty?: TensorLike;
   readonly temperature?: TensorLike;
   readonly topK?: TensorLike;
@@ -24,7 +26,7 @@ export interface SamplingOptions {
 }
 
 interface Stage {
-  readonly option: Exclude<keyof SamplingOptions, 'doSample' | 'ids'>;
+  readonly option: Exclude<keyof SamplingOptions, 'doSample' | 'ids' | 'seen'>;
   /** The number that changes nothing. */
   readonly neutral: number;
   readonly apply: (logits: Tensor, value: TensorLike, options: SamplingOptions) => Tensor;
@@ -33,9 +35,13 @@ interface Stage {
 const penaltyStage: Stage = {
   option: 'repetitionPenalty',
   neutral: 1,
-  apply(logits, value, { ids }) {
-    if (!ids) throw new TypeError('sampleTokens: a repetitionPenalty needs ids, the tokens so far');
-    return applyRepetitionPenalty(logits, ids, value);
+  apply(logits, value, { ids, seen }) {
+    if (ids && seen)
+      throw new TypeError('sampleTokens: ids and seen both say which tokens came before; give one of them');
+    const tokens = ids ?? seen;
+    if (!tokens)
+      throw new TypeError('sampleTokens: a repetitionPenalty needs ids, the tokens so far, or seen, a map of them');
+    return applyRepetitionPenalty(logits, tokens, value);
   },
 };
 

@@ -23,12 +23,14 @@ import {
   tensor,
   vectorJacobianProduct,
 } from '../../src/index.js';
+import { decoderOf, encoderOf } from '../../src/dtype.js';
 import {
   type HostMask,
   type HostTensor,
   arbitraryMask,
   arbitrarySeed,
   assertClose,
+  exact,
   readBack,
   seededValue,
   toTensor,
@@ -205,6 +207,43 @@ describe('attention weights', () => {
     assertClose(weighed, direct, 'weights times values', { absolute: 1e-12 });
     const totals = await sum(toTensor(weights), -1).data(device);
     totals.forEach((total: number, row: number) => expect(total).toBeCloseTo(row % 4 === 0 ? 0 : 1, 12));
+  });
+});
+
+describe.each(['f16', 'bf16'] as const)('keys and values stored as %s', (dtype) => {
+  /** Magnitudes up to 200 for keys, up to 6·10^4 for values: scores in the hundreds, sums near the end of f16. */
+  const magnitudes = fc.constantFrom([1, 1], [1, 3e4], [100, 1]);
+  const stored = (value: HostTensor, magnitude: number): HostTensor => ({
+    ...value,
+    dtype,
+    data: Uint16Array.from(value.data, (x) => encoderOf(dtype)(x * magnitude)),
+  });
+  const wide = (value: HostTensor): HostTensor => ({
+    ...value,
+    dtype: 'f32',
+    data: Float32Array.from(value.data, decoderOf(dtype)),
+  });
+
+  it.each([false, true])(
+    'give what the same numbers in f32 give; their gradients are rounded once (decomposed: %s)',
+    async (decomposeFused) => {
+      await fc.assert(
+        fc.asyncProperty(examples, magnitudes, async (example, [ofKeys, ofValues]) => {
+          const narrow = { ...example, k: stored(example.k, ofKeys!), v: stored(example.v, ofValues!) };
+          const actual = await viaExpression(narrow, decomposeFused);
+          const expected = await viaExpression({ ...narrow, k: wide(narrow.k), v: wide(narrow.v) }, decomposeFused);
+          expected.forEach((value, i) => assertClose(actual[i]!, i < 2 ? value : stored(value, 1), names[i]!, exact));
+        }),
+        { numRuns: 60 },
+      );
+    },
+  );
+
+  it('are widened by the weights too', async () => {
+    const device = createReferenceDevice();
+    const [q, k] = [seededValue([1, 4, 3, 2], 'f32', 'ordinary', 1), seededValue([1, 2, 5, 2], dtype, 'ordinary', 2)];
+    const actual = await readBack(attentionWeights(toTensor(q), toTensor(k)), device);
+    assertClose(actual, await readBack(attentionWeights(toTensor(q), toTensor(wide(k))), device), 'weights', exact);
   });
 });
 

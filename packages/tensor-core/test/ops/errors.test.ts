@@ -210,6 +210,18 @@ const cases: Readonly<Record<string, readonly [build: () => unknown, message: Re
     () => attention(of([1, 2, 2, 4]), of([1, 2, 3, 4]), of([1, 2, 2, 4])),
     /attention: .* do not fit/,
   ],
+  'keys and values that are stored differently': [
+    () => attention(of([1, 2, 2, 4]), of([1, 2, 2, 4], 'f16'), of([1, 2, 2, 4], 'bf16')),
+    /attention: k f16\[1, 2, 2, 4\] and v bf16\[1, 2, 2, 4\]; both are f32, both f16 or both bf16/,
+  ],
+  'whole numbers as keys and values': [
+    () => attention(of([1, 2, 2, 4]), of([1, 2, 2, 4], 'i32'), of([1, 2, 2, 4], 'i32')),
+    /attention: k i32\[1, 2, 2, 4\] and v i32\[1, 2, 2, 4\]; both are f32/,
+  ],
+  'queries in half precision': [
+    () => attention(of([1, 2, 2, 4], 'f16'), of([1, 2, 2, 4], 'f16'), of([1, 2, 2, 4], 'f16')),
+    /attention computes in f32, got f16\[1, 2, 2, 4\]/,
+  ],
   'a mask of other lengths': [
     () => attention(of([1, 1, 2, 4]), of([1, 1, 3, 4]), of([1, 1, 3, 4]), { mask: mask.segments(of([1, 2], 'i32')) }),
     /mask segments: key is i32\[1, 2\], it must be i32\[1 or 1, 3\]/,

@@ -20,6 +20,11 @@ export interface MaskSizes {
   readonly keys: number;
 }
 
+/** Sizes, and how many of the keys lie before the end of the last run: the others, of a long cache, are not looked at. */
+interface WrittenSizes extends MaskSizes {
+  readonly reach: number;
+}
+
 /** Writes the bytes of one query for `count` keys from `first` on into `to`, from `at` on. */
 type RowWriter = (query: number, first: number, count: number, to: Uint8Array, at: number) => void;
 
@@ -41,16 +46,17 @@ function rowWriter(
   program: MaskProgram,
   operands: readonly HostTensor[],
   entry: number,
-  { queries, keys }: MaskSizes,
+  sizes: WrittenSizes,
 ): RowWriter {
+  const { queries, keys, reach } = sizes;
   const numbers = (number: MaskNumber, positions: number): Int32Array => {
     const read = readMaskNumber(number, operands);
     return Int32Array.from({ length: positions }, (_, position) => read(entry, position));
   };
-  const partWriter = (part: MaskProgram): RowWriter => rowWriter(part, operands, entry, { queries, keys });
+  const partWriter = (part: MaskProgram): RowWriter => rowWriter(part, operands, entry, sizes);
   switch (program.op) {
     case 'compare': {
-      const [ofQuery, ofKey] = [numbers(program.query, queries), numbers(program.key, keys)];
+      const [ofQuery, ofKey] = [numbers(program.query, queries), numbers(program.key, reach)];
       const band = bands[program.relation];
       return (query, first, count, to, at) => {
         const [least, greatest] = band(ofQuery[query]!);
@@ -61,7 +67,7 @@ function rowWriter(
       };
     }
     case 'table': {
-      const [ofQuery, ofKey] = [numbers(program.query, queries), numbers(program.key, keys)];
+      const [ofQuery, ofKey] = [numbers(program.query, queries), numbers(program.key, reach)];
       const table = program.table.map((row) => Uint8Array.from(row, Number));
       const none = new Uint8Array();
       return (query, first, count, to, at) => {
@@ -87,7 +93,7 @@ function rowWriter(
     case 'and':
     case 'or': {
       const [first, ...rest] = program.parts.map(partWriter);
-      return first ? joinRows(first, rest, joins[program.op].join, keys) : filledRows(joins[program.op].ofNothing);
+      return first ? joinRows(first, rest, joins[program.op].join, reach) : filledRows(joins[program.op].ofNothing);
     }
   }
 }
@@ -133,7 +139,8 @@ export function maskBytes(
   }));
   const bytes = new Uint8Array(blocks.reduce((total, { first, end, columns }) => total + (end - first) * columns, 0));
   if (bytes.length === 0) return bytes;
-  const write = rowWriter(maskProgram(expression), operands, entry, sizes);
+  const reach = Math.max(...blocks.flatMap(({ runs }) => runs.map(({ first, count }) => first + count)));
+  const write = rowWriter(maskProgram(expression), operands, entry, { ...sizes, reach });
   let at = 0;
   for (const { runs, first, end } of blocks) {
     for (let query = first; query < end; query++) {

@@ -3,6 +3,9 @@
  *
  * A block's scores are [queries of the block, keys of its runs], run beside run, so that keys in no run take neither
  * memory nor time. Mask bytes lie in the same layout, block after block, for the blocks that are masked.
+ *
+ * Query heads that share k and v (GQA) and have few queries make one block together, [heads * queries, keys of its runs]: their
+ * keys are read once for all of them. Its mask bytes are those of one head.
  */
 import { F32_BYTES } from './host.js';
 import type { KernelHost } from './host.js';
@@ -28,24 +31,37 @@ export interface VisibleKeys {
 interface BlockedOperands {
   readonly queries: number;
   readonly keys: number;
+  readonly heads?: number;
   readonly mask?: number;
   readonly visible?: readonly VisibleKeys[];
   readonly scratch: number;
 }
 
+/** Heads that make one block together: all, or one where their queries are more than a block. */
+function headsTogether({ heads = 1, queries }: Pick<BlockedOperands, 'heads' | 'queries'>): number {
+  return heads * queries <= QUERY_BLOCK ? heads : 1;
+}
+
+/** Rows of scores of the largest block. */
+export function blockRows(sizes: Pick<BlockedOperands, 'heads' | 'queries'>): number {
+  return Math.min(headsTogether(sizes) * sizes.queries, QUERY_BLOCK);
+}
+
 /** Bytes of the scores of the largest block. */
-export function scoreBytes(queries: number, keys: number): number {
-  return Math.min(queries, QUERY_BLOCK) * keys * F32_BYTES;
+export function scoreBytes(sizes: Pick<BlockedOperands, 'heads' | 'queries' | 'keys'>): number {
+  return blockRows(sizes) * sizes.keys * F32_BYTES;
 }
 
 /** A run of keys, and its first column in the scores of its block. */
-interface ScoreRun extends KeyRun {
+export interface ScoreRun extends KeyRun {
   readonly column: number;
 }
 
 export interface QueryBlock {
+  /** Queries of all its heads. */
   readonly rows: number;
-  /** Index of the first query. */
+  readonly heads: number;
+  /** Row of the first query, from the first head on. */
   readonly first: number;
   /** At least one; a block that sees nothing has one of no keys, so that its results are still set to 0. */
   readonly runs: readonly ScoreRun[];
@@ -68,19 +84,22 @@ function scoreRuns(runs: readonly KeyRun[]): { readonly runs: readonly ScoreRun[
   return { runs: placed, columns };
 }
 
-/** Calls `body` for each block of queries. */
+/** Calls `body` for each block of queries, head after head. */
 export function forEachQueryBlock(operands: BlockedOperands, body: (block: QueryBlock) => void): void {
-  const { queries, keys, scratch: scores } = operands;
-  const gradient = scores + scoreBytes(queries, keys);
-  const scratch = gradient + scoreBytes(queries, keys);
-  let maskAt = operands.mask ?? 0;
-  for (const [i, { runs: chosen, masked }] of blocksOf(operands).entries()) {
-    const first = i * QUERY_BLOCK;
-    const rows = Math.min(QUERY_BLOCK, queries - first);
-    const { runs, columns } = scoreRuns(chosen);
-    const mask = masked ? maskAt : undefined;
-    if (masked) maskAt += rows * columns;
-    body({ rows, first, runs, columns, scores, gradient, scratch, mask });
+  const { queries, heads = 1, scratch: scores } = operands;
+  const gradient = scores + scoreBytes(operands);
+  const scratch = gradient + scoreBytes(operands);
+  const blocks = blocksOf(operands).map(({ runs, masked }) => ({ ...scoreRuns(runs), masked }));
+  const together = headsTogether(operands);
+  for (let head = 0; head < heads; head += together) {
+    let maskAt = operands.mask ?? 0;
+    for (const [i, { runs, columns, masked }] of blocks.entries()) {
+      const count = Math.min(QUERY_BLOCK, queries - i * QUERY_BLOCK);
+      const mask = masked ? maskAt : undefined;
+      if (masked) maskAt += count * columns;
+      const first = head * queries + i * QUERY_BLOCK;
+      body({ rows: together * count, heads: together, first, runs, columns, scores, gradient, scratch, mask });
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 export type { ActivationKernels, SwigluBackwardArguments } from './activation.js';
 export type { AdamWArguments, AdamWKernels } from './adamw.js';
-export type { AttentionArguments, AttentionBackwardArguments, AttentionKernels } from './attention.js';
+export type { AttentionArguments, AttentionBackwardArguments, AttentionKernels, AttentionSizes } from './attention.js';
 export type { CrossEntropyArguments, CrossEntropyBackwardArguments, CrossEntropyKernels } from './cross-entropy.js';
 export type { CodeBits, DequantizeArguments, DequantizeKernels } from './dequantize.js';
 export type { BinaryKernel, ElementwiseKernels, UnaryKernel } from './elementwise.js';

@@ -109,14 +109,12 @@ export function createKernels(options: KernelOptions = {}): Kernels {
   const module = new WebAssembly.Module(emitKernelModule(tier, shared));
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const host = new KernelHost(memory, instance.exports);
-  const matmul = bindMatmul(host);
+  const products = { ...bindMatmul(host), ...bindRowProducts(host), ...bindHalf(host) };
   return {
     tier,
     memory,
-    ...matmul,
-    ...bindRowProducts(host),
+    ...products,
     ...bindQuantizedRowProducts(host),
-    ...bindHalf(host),
     ...bindDequantize(host),
     ...bindElementwise(host),
     ...bindActivation(host),
@@ -125,7 +123,7 @@ export function createKernels(options: KernelOptions = {}): Kernels {
     ...bindSoftmax(host),
     ...bindCrossEntropy(host),
     ...bindRope(host),
-    ...bindAttention(host, matmul),
+    ...bindAttention(host, products),
     ...bindAdamW(host),
     ...bindRandom(host),
   };

@@ -16,7 +16,12 @@ import { distance } from './support.js';
 
 const reference = t.createReferenceDevice();
 const [forward, backward] = [t.opTable.get('attention')!, t.opTable.get('attentionBackward')!];
-const tolerance = { absolute: 1e-5, relative: 1e-5, norm: 1e-5 };
+/** Gradients of narrow keys and values may be rounded to the one or the other neighbour. */
+const tolerances = {
+  f32: { absolute: 1e-5, relative: 1e-5, norm: 1e-5 },
+  f16: { absolute: 1e-5, relative: 2 ** -10 },
+  bf16: { absolute: 1e-5, relative: 2 ** -7 },
+};
 
 const operands = (
   batch: number,
@@ -25,10 +30,11 @@ const operands = (
   queries: number,
   keys: number,
   width: number,
+  stored: t.DType = 'f32',
 ): t.HostTensor[] => [
   seededValue([batch, queryHeads, queries, width], 'f32', 'ordinary', 1),
-  seededValue([batch, keyHeads, keys, width], 'f32', 'ordinary', 2),
-  seededValue([batch, keyHeads, keys, width], 'f32', 'ordinary', 3),
+  seededValue([batch, keyHeads, keys, width], stored, 'ordinary', 2),
+  seededValue([batch, keyHeads, keys, width], stored, 'ordinary', 3),
 ];
 const square = (batch: number, length: number): readonly [t.Tensor, t.Tensor, t.Tensor] =>
   operands(batch, 4, 2, length, length, 8).map(toTensor) as [t.Tensor, t.Tensor, t.Tensor];
@@ -52,14 +58,15 @@ describe.each(TIERS)('%s', (tier) => {
       keyHeads: fc.integer({ min: 1, max: 2 }),
       group: fc.integer({ min: 1, max: 3 }),
       queries: fc.oneof(fc.nat(9), fc.constantFrom(119, 121)),
-      keys: fc.oneof(fc.nat(20), fc.constant(130)),
+      keys: fc.oneof(fc.nat(20), fc.constantFrom(130, 300)),
       width: fc.constantFrom(1, 3, 8, 16),
+      stored: fc.constantFrom<keyof typeof tolerances>('f32', 'f16', 'bf16'),
     });
     const property = fc.asyncProperty(
       sizes.chain((given) => fc.option(arbitraryMask(given)).map((mask) => ({ ...given, mask }))),
-      async ({ batch, keyHeads, group, queries, keys, width, mask }) => {
+      async ({ batch, keyHeads, group, queries, keys, width, stored, mask }) => {
         const inputs = [
-          ...operands(batch, keyHeads * group, keyHeads, queries, keys, width),
+          ...operands(batch, keyHeads * group, keyHeads, queries, keys, width, stored),
           ...(mask?.operands ?? []),
         ];
         const attributes = { scale: 0.3, mask: mask?.expression ?? null };
@@ -79,11 +86,16 @@ describe.each(TIERS)('%s', (tier) => {
         for (const { op, given, chosen, expected } of runs) {
           const actual = await t.evaluate(t.apply(op, given.map(toTensor), chosen), { device });
           for (const [i, value] of actual.entries())
-            assertClose(await readBack(value), expected[i]!, `${op.name} output ${i}`, tolerance);
+            assertClose(
+              await readBack(value),
+              expected[i]!,
+              `${op.name} output ${i}`,
+              tolerances[expected[i]!.dtype as keyof typeof tolerances],
+            );
         }
       },
     );
-    await fc.assert(property, { seed: SEED, numRuns: 40 });
+    await fc.assert(property, { seed: SEED, numRuns: 60 });
   });
 
   test('masks made inside one plan that follow each other at one address stay apart', () =>

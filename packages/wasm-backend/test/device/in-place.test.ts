@@ -34,11 +34,18 @@ const held = (x: t.Tensor, device: t.Device): Promise<t.Tensor> => t.evaluate(t.
 const at = (row: number): t.Tensor => t.tensor(Int32Array.of(row));
 
 describe('a cache that grows in place', () => {
-  const [heads, capacity, width] = [2, 16, 4];
-  const rowBytes = 4 * width;
-  const shape = [1, heads, capacity, width];
+  const [heads, capacity] = [2, 16];
 
-  test('an update writes its rows and not a byte else', async () => {
+  test.each([
+    ['f32', 4],
+    ['f16', 4],
+    ['bf16', 5],
+    ['f16', 3],
+  ] as const)('an update writes its rows and not a byte else: %s, %i wide', async (dtype, width) => {
+    const rowBytes = t.byteSizeOf(dtype) * width;
+    const shape = [1, heads, capacity, width];
+    const zeros = (): t.Tensor =>
+      t.tensor(t.hostView(new ArrayBuffer(heads * capacity * rowBytes), 0, { shape, dtype }), shape, { dtype });
     const memory = new WebAssembly.Memory({ initial: 16, maximum: 256 });
     const device = createWasmDevice({ memory });
     const update = t.compile(
@@ -48,14 +55,14 @@ describe('a cache that grows in place', () => {
         donate: [0],
       },
     );
-    const rows = toTensor(seededValue([1, heads, 1, width], 'f32', 'ordinary', 1));
-    const plan = update.plan(t.full(shape, 0), rows, at(0));
+    const rows = toTensor(seededValue([1, heads, 1, width], dtype, 'nonzero', 1));
+    const plan = update.plan(zeros(), rows, at(0));
     expect(plan.copies).toEqual([]);
     expect(plan.arena.byteLength).toBe(0);
 
-    let cache = await held(t.tensor(new Float32Array(heads * capacity * width), shape), device);
+    let cache = await held(zeros(), device);
     const { pointer, byteLength } = rangeOf(bufferOf(cache));
-    await update(t.tensor(new Float32Array(heads * capacity * width), shape), rows, at(3)); // uploads the rows
+    await update(zeros(), rows, at(3)); // uploads the rows
     const before = new Uint8Array(memory.buffer).slice();
     cache = await update(cache, rows, at(5));
     expect(rangeOf(bufferOf(cache))).toEqual(expect.objectContaining({ pointer, byteLength }));
@@ -65,12 +72,24 @@ describe('a cache that grows in place', () => {
       if (after[i] !== before[i]) changed.add(Math.floor((i - pointer) / rowBytes));
     // Row 5 of each head, and what holds the start, which was uploaded in between.
     expect([...changed].filter((row) => row >= 0 && row * rowBytes < byteLength)).toEqual([5, capacity + 5]);
-    const [wanted, got] = [await rows.data(), (await cache.data()) as Float32Array];
+    const [wanted, got] = [await rows.data(), await cache.data()];
     for (let head = 0; head < heads; head++) {
       const from = (head * capacity + 5) * width;
       expect(got.slice(from, from + width)).toEqual(wanted.slice(head * width, (head + 1) * width));
     }
   });
+});
+
+test('a map of seen tokens is marked in place', async () => {
+  const device = createWasmDevice({ poison: true });
+  const mark = t.compile(t.markSeen, { device, donate: [0] });
+  let seen = await held(t.full([2, 5], 0, 'bool'), device);
+  const { pointer } = rangeOf(bufferOf(seen));
+  const ids = (...given: number[]): t.Tensor => t.tensor(Int32Array.from(given));
+  expect(mark.plan(seen, ids(0, 0)).copies).toEqual([]);
+  for (const given of [ids(1, -1), ids(4, 0), ids(4, 5)]) seen = await mark(seen, given);
+  expect(rangeOf(bufferOf(seen)).pointer).toBe(pointer);
+  expect([...(await seen.data())]).toEqual([0, 1, 0, 0, 1, 1, 0, 0, 0, 0]);
 });
 
 describe('a run that fails', () => {

@@ -92,7 +92,7 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
     const padded = (rows: number): number => arena.f32(new Float32Array(rows * stride));
     const [y, dq, dk, dv] = [padded(queries), padded(queries), padded(keys), padded(keys)];
     const lse = arena.output(queries);
-    const scratch = arena.bytes(arena.kernels.attentionScratchBytes(queries, keys, width));
+    const scratch = arena.bytes(arena.kernels.attentionScratchBytes({ queries, keys, width }));
     const operands = {
       ...offsets,
       y,
@@ -185,7 +185,7 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
       keys,
       width,
       scale: 0.5,
-      scratch: arena.bytes(arena.kernels.attentionScratchBytes(queries, keys, width)),
+      scratch: arena.bytes(arena.kernels.attentionScratchBytes({ queries, keys, width })),
     };
     const run = (chosen: object, kAt: number, vAt: number): number[][] => {
       const y = arena.output(queries * width);
@@ -257,7 +257,7 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
       width,
       scale: 1,
       mask: arena.u8(mask),
-      scratch: arena.bytes(arena.kernels.attentionScratchBytes(queries, keys, width)),
+      scratch: arena.bytes(arena.kernels.attentionScratchBytes({ queries, keys, width })),
     });
     expect(arena.read(y, queries * width).every(Number.isFinite)).toBe(true);
   });
@@ -276,7 +276,7 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
       keys,
       width,
       scale: 0.5,
-      scratch: arena.bytes(arena.kernels.attentionScratchBytes(queries, keys, width)),
+      scratch: arena.bytes(arena.kernels.attentionScratchBytes({ queries, keys, width })),
       dq: arena.output(queries * width),
     };
     const [once, twice] = [arena.f32(new Float32Array(keys * width)), arena.f32(new Float32Array(keys * width))];
@@ -296,7 +296,7 @@ describe.each(TIERS)('attention, tier %s', (tier) => {
     const operands = { q: 0, k: 0, v: 0, y: 0, lse: 0, queries: 2, keys: 2, width: 4, scale: 1, scratch: 4096 };
     expect(() => arena.kernels.attention({ ...operands, mask: end - 3 })).toThrow(/attention mask/);
     expect(() => arena.kernels.attention({ ...operands, lse: end })).toThrow(/attention lse/);
-    expect(() => arena.kernels.attention({ ...operands, k: end - 4 })).toThrow(/matmul b/);
+    expect(() => arena.kernels.attention({ ...operands, k: end - 4 })).toThrow(/attention k/);
     expect(() => arena.kernels.attention({ ...operands, keys: -2 })).toThrow(/attention keys is -2/);
   });
 });

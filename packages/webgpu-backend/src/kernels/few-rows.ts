@@ -5,11 +5,10 @@
  * a row of w (two elements of f16 or bf16), so that neighbours read neighbouring words; a tree folds the 16 sums. Rows of w
  * that do not begin at a word are read element by element.
  */
-import type { DType } from '@mindseye/tensor-core';
 import { elementsPerWord, wgslTypeOf } from '../element.js';
 import { type Dispatch, dispatch, input, output } from '../wgsl/dispatch.js';
 import { Uniforms } from '../wgsl/uniforms.js';
-import { type Product, weightElement, weightFunctions } from './product.js';
+import { type Product, storedElement, weightFunctions, wordElements } from './product.js';
 
 /** More rows than this go by tiles. */
 export const mostRows = 4;
@@ -20,13 +19,6 @@ const computedRows = (rows: number): number => (rows === 1 ? 1 : mostRows);
 const columnsPerBlock = 4;
 const parts = 16;
 const invocations = columnsPerBlock * parts;
-
-/** The elements of the word `word` as f32 expressions, in order. */
-const wordElements: Partial<Record<DType, readonly string[]>> = {
-  f32: ['word'],
-  bf16: ['bitcast<f32>(word << 16u)', 'bitcast<f32>(word & 0xffff0000u)'],
-  f16: ['f16ToF32(word & 0xffffu)', 'f16ToF32(word >> 16u)'],
-};
 
 export function fewRowsDispatch({ name, m, n, k, weight, hasBias }: Product): Dispatch {
   const rows = computedRows(m);
@@ -41,7 +33,7 @@ export function fewRowsDispatch({ name, m, n, k, weight, hasBias }: Product): Di
   const load = isWhole
     ? 'let word = b[column * units + at];'
     : `let place = column * units + at;
-    let element = ${weightElement(weight, 'place')};`;
+    let element = ${storedElement('b', weight, 'place')};`;
   return dispatch({
     name: `${name} few rows`,
     operands: [

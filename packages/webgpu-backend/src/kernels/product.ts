@@ -28,12 +28,20 @@ export interface Product {
   readonly hasBias: boolean;
 }
 
-/** Element `index` of b as f32. */
-export const weightElement = (dtype: DType, index: string): string => {
-  const element = loadElement('b', dtype, index);
+/** Element `index` (a name, or in brackets) of an array in f32, f16 or bf16, as f32. */
+export const storedElement = (array: string, dtype: DType, index: string): string => {
+  const element = loadElement(array, dtype, index);
   return dtype === 'f32' ? element : `${dtype}ToF32(${element})`;
 };
 
+/** The elements of the word `word` as f32 expressions, in order. */
+export const wordElements: Partial<Record<DType, readonly string[]>> = {
+  f32: ['word'],
+  bf16: ['bitcast<f32>(word << 16u)', 'bitcast<f32>(word & 0xffff0000u)'],
+  f16: ['f16ToF32(word & 0xffffu)', 'f16ToF32(word >> 16u)'],
+};
+
+/** What `storedElement` and `wordElements` call. */
 export const weightFunctions = (dtype: DType): readonly WgslFunctions[] => (dtype === 'f32' ? [] : [halfCodes]);
 
 export const isWeight = (dtype: DType): boolean => dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
@@ -106,7 +114,7 @@ export function productDispatch(product: Product): Dispatch {
   var total = 0.0;
   for (var k = 0u; k < depth; k += ${tile}u) {
 ${loadTile({ tile: 'left', contiguous: !transposeA, origin: 'm0', extent: 'rows', base: 'aBase', element: (index) => `a[${index}]` })}
-${loadTile({ tile: 'right', contiguous: transposeB, origin: 'n0', extent: 'columns', base: 'bBase', element: (index) => weightElement(weight, index) })}
+${loadTile({ tile: 'right', contiguous: transposeB, origin: 'n0', extent: 'columns', base: 'bBase', element: (index) => storedElement('b', weight, index) })}
     workgroupBarrier();
     var part = 0.0;
     for (var step = 0u; step < ${tile}u; step++) {

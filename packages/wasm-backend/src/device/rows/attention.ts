@@ -1,5 +1,6 @@
 /**
- * Attention, head by head. A mask becomes a tile map once per run, and bytes once per batch entry and run, for the blocks
+ * Attention, one call for the query heads that share a key head, head by head backwards. k and v may be stored in f16 or bf16;
+ * gradients of those are left to the ops that the backward op decomposes into. A mask becomes a tile map once per run, and bytes once per batch entry and run, for the blocks
  * of queries that see some but not all of the keys they look at.
  */
 import {
@@ -7,10 +8,13 @@ import {
   type HostTensor,
   type MaskExpression,
   type MaskTileMap,
+  type TensorSpec,
+  byteSizeOf,
   hostView,
   maskTileMap,
 } from '@mindseye/tensor-core';
 import type { VisibleKeys } from '../../kernels/attention-blocks.js';
+import type { AttentionSizes, Kernels, StoredMatrix } from '../../kernels/index.js';
 import {
   type BackwardAttributes,
   type KernelCall,
@@ -19,11 +23,15 @@ import {
   type KernelRow,
   type KernelRows,
   clear,
+  isF32,
 } from '../kernel-row.js';
 import { maskBytes } from '../mask-bytes.js';
 import { attentionTiles, visibleKeys } from '../visible-keys.js';
 
 interface Heads {
+  /** Query heads that share the key head. */
+  readonly heads: number;
+  readonly storage: StoredMatrix;
   readonly queries: number;
   readonly keys: number;
   readonly width: number;
@@ -34,8 +42,11 @@ interface Heads {
   readonly scratch: number;
 }
 
-/** Calls `visit` for each (batch entry, query head), with the byte places of the head in q-like, k-like and lse-like values. */
-function forEachHead(
+/**
+ * Calls `visit` for each (batch entry, key head), with the byte places of the key head in k-like values, and of its first query
+ * head in q-like and lse-like values.
+ */
+function forEachKeyHead(
   call: KernelCall<unknown>,
   operands: readonly KernelOperand[],
   { scale, mask }: AttentionAttributes,
@@ -46,21 +57,20 @@ function forEachHead(
     inputs: [q, k],
     scratch,
   } = call;
-  const [batch, queryHeads, queries, width] = q!.shape as [number, number, number, number];
-  const [, keyHeads, keys] = k!.shape as [number, number, number];
-  const working = kernels.attentionScratchBytes(queries, keys, width);
-  const maskAt = Math.ceil(working / 64) * 64;
+  const [batch, keyHeads] = k!.shape as [number, number];
+  const sizes = sizesOf([q!, k!]);
+  const { queries, keys, width } = sizes;
+  const maskAt = workingBytes(kernels, sizes);
   const base = scratch(maskAt + (mask ? queries * keys : 0));
-  const shared = { queries, keys, width, scale, scratch: base };
+  const shared = { ...sizes, scale, scratch: base };
   const masks = mask && masksOf(call, operands, mask, { batch, queries, keys });
   for (let b = 0; b < batch; b++) {
     const seen = masks?.(b);
     if (seen) new Uint8Array(kernels.memory.buffer).set(seen.bytes, base + maskAt);
     const heads = { ...shared, ...(seen && { mask: base + maskAt, visible: seen.visible }) };
-    for (let head = 0; head < queryHeads; head++) {
-      const keyHead = b * keyHeads + Math.floor(head / (queryHeads / keyHeads));
-      const queryHead = b * queryHeads + head;
-      visit(heads, 4 * queryHead * queries * width, 4 * keyHead * keys * width, 4 * queryHead * queries);
+    for (let keyHead = b * keyHeads; keyHead < (b + 1) * keyHeads; keyHead++) {
+      const row = keyHead * sizes.heads * queries;
+      visit(heads, 4 * row * width, byteSizeOf(k!.dtype) * keyHead * keys * width, 4 * row);
     }
   }
 }
@@ -105,15 +115,23 @@ function masksOf(
   };
 }
 
+/** The sizes of all that meets one key head. */
+function sizesOf([q, k]: readonly TensorSpec[]): Required<AttentionSizes> {
+  const [, queryHeads, queries, width] = q!.shape as [number, number, number, number];
+  const [, keyHeads, keys] = k!.shape as [number, number, number];
+  return { heads: queryHeads / keyHeads, queries, keys, width, storage: k!.dtype as StoredMatrix };
+}
+
+const workingBytes = (kernels: Kernels, sizes: AttentionSizes): number =>
+  Math.ceil(kernels.attentionScratchBytes(sizes) / 64) * 64;
+
 /** Bytes that both directions ask for: the blocks' own, then a mask byte per query and key. */
 function scratchBytes(
-  { kernels, inputs: [q, k] }: Pick<KernelRequest<object>, 'kernels' | 'inputs'>,
+  { kernels, inputs }: Pick<KernelRequest<object>, 'kernels' | 'inputs'>,
   mask: MaskExpression | null,
 ): number {
-  const [queries, width] = q!.shape.slice(2) as [number, number];
-  const keys = k!.shape[2]!;
-  const working = Math.ceil(kernels.attentionScratchBytes(queries, keys, width) / 64) * 64;
-  return working + (mask ? queries * keys : 0);
+  const sizes = sizesOf(inputs);
+  return workingBytes(kernels, sizes) + (mask ? sizes.queries * sizes.keys : 0);
 }
 
 const attention: KernelRow<AttentionAttributes> = {
@@ -125,7 +143,7 @@ const attention: KernelRow<AttentionAttributes> = {
       outputs: [y, lse],
       attributes,
     } = call;
-    forEachHead(call, operands, attributes, (heads, query, key, row) => {
+    forEachKeyHead(call, operands, attributes, (heads, query, key, row) => {
       kernels.attention({
         ...heads,
         q: q!.pointer + query,
@@ -140,6 +158,7 @@ const attention: KernelRow<AttentionAttributes> = {
 
 /** Inputs q, k, v, mask operands, y, lse and dy. */
 const attentionBackward: KernelRow<BackwardAttributes<AttentionAttributes>> = {
+  takes: ([, k]) => isF32(k),
   scratchBytes: (request) => scratchBytes(request, request.attributes.forward.mask),
   run(call) {
     const {
@@ -152,19 +171,22 @@ const attentionBackward: KernelRow<BackwardAttributes<AttentionAttributes>> = {
     const [y, lse, dy] = inputs.slice(inputCount);
     clear(kernels.memory, dk!);
     clear(kernels.memory, dv!);
-    forEachHead(call, operands, forward, (heads, query, key, row) => {
-      kernels.attentionBackward({
-        ...heads,
-        q: q!.pointer + query,
-        k: k!.pointer + key,
-        v: v!.pointer + key,
-        y: y!.pointer + query,
-        lse: lse!.pointer + row,
-        dy: dy!.pointer + query,
-        dq: dq!.pointer + query,
-        dk: dk!.pointer + key,
-        dv: dv!.pointer + key,
-      });
+    forEachKeyHead(call, operands, forward, ({ heads, storage: _f32, ...shared }, query, key, row) => {
+      for (let head = 0; head < heads; head++) {
+        const at = query + 4 * head * shared.queries * shared.width;
+        kernels.attentionBackward({
+          ...shared,
+          q: q!.pointer + at,
+          k: k!.pointer + key,
+          v: v!.pointer + key,
+          y: y!.pointer + at,
+          lse: lse!.pointer + row + 4 * head * shared.queries,
+          dy: dy!.pointer + at,
+          dq: dq!.pointer + at,
+          dk: dk!.pointer + key,
+          dv: dv!.pointer + key,
+        });
+      }
     });
   },
 };
