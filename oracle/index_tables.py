@@ -32,6 +32,13 @@ VIDEO_ROWS = {
     "video 3x4x4, half a second": ([[2, (VIDEO, 3, 4, 4), 2]], [0.5]),
     "video 3x4x6, three quarters": ([[2, (VIDEO, 3, 4, 6), 2]], [0.75]),
     "image then video": ([[2, (IMAGE, 1, 4, 6), 2, (VIDEO, 2, 4, 4), 2]], [1.0]),
+    "two videos": ([[1, (VIDEO, 5, 2, 4), 2, (VIDEO, 4, 4, 2), 3]], [0.3, 1.1]),
+    "video, image, video": ([[(VIDEO, 2, 4, 4), 2, (IMAGE, 1, 8, 2), 2, (VIDEO, 7, 2, 2), 1]], [2.0, 0.083]),
+    "video last": ([[3, (VIDEO, 6, 2, 4)]], [1.0]),
+    "seconds that float32 rounds": ([[1, (VIDEO, 23, 2, 2), 1]], [0.7]),
+    "batch of three with videos": (
+        [[2, (VIDEO, 3, 4, 4), 9], [5], [1, (IMAGE, 1, 4, 4), 1, (VIDEO, 2, 2, 4), 2]], [0.75, 1.5],
+    ),
 }
 # window of w0 x w0 merged tokens: (window_size, patch_size), grids.
 WINDOWS = [
@@ -47,6 +54,8 @@ WINDOWS = [
     ((56, 14), [[1, 8, 8]]),
     ((16, 4), [[1, 6, 10], [1, 2, 2], [1, 10, 6]]),
     ((32, 4), [[1, 10, 12]]),
+    ((32, 4), [[1, 8, 32]]),
+    ((24, 4), [[3, 10, 14], [1, 2, 6], [2, 8, 4]]),
 ]
 
 
@@ -75,7 +84,8 @@ def rope_entry(model: torch.nn.Module, name: str, rows: list, seconds: list[floa
     )  # fmt: skip
     return {
         "name": name, "token_types": types.tolist(), "attention_mask": mask.tolist(), "image_grid_thw": grids[IMAGE],
-        "video_grid_thw": grids[VIDEO], "second_per_grid_ts": seconds, "position_ids": ids.tolist(),
+        "video_grid_thw": grids[VIDEO], "second_per_grid_ts": seconds,
+        "tokens_per_second": model.config.vision_config.tokens_per_second, "position_ids": ids.tolist(),
         "rope_deltas": delta.flatten().tolist(),
     }  # fmt: skip
 
@@ -91,9 +101,11 @@ def window_entry(window_size: int, patch_size: int, grids: list) -> dict:
 def main() -> None:
     prepare()
     model = load("tiny-tied")
-    note = "token_types: 0 text, 1 image, 2 video; merge 2, tokens_per_second 2; position_ids [3, batch, sequence]"
+    note = "token_types: 0 text, 1 image, 2 video; merge 2; position_ids [3, batch, sequence]"
     rope = [rope_entry(model, name, rows, []) for name, rows in ROWS.items()]
-    rope += [rope_entry(model, name, rows, seconds) for name, (rows, seconds) in VIDEO_ROWS.items()]
+    # Two and four positions per second.
+    for timed in (model, load("tiny-deep")):
+        rope += [rope_entry(timed, name, rows, seconds) for name, (rows, seconds) in VIDEO_ROWS.items()]
     write_json(CASES / "rope-index.json", {"note": note, "entries": rope, "versions": versions()})
     windows = [window_entry(*sizes, grids) for sizes, grids in WINDOWS]
     write_json(CASES / "window-index.json", {"entries": windows, "versions": versions()})

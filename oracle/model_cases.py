@@ -1,84 +1,62 @@
-"""Forward passes and greedy generation of the two tiny models: `qwen-vl/test/golden/cases/<model>.<case>`.
+"""Forward passes and greedy generation of the tiny models, one prompt each: `qwen-vl/test/golden/cases/<model>.<case>`.
 
 Vision tensors: `vision.patch_embed` is in processor order (2x2 merge blocks, raster), `vision.blocks.i` are in the
 order the model holds them, that is after the window permutation, and `vision.merger` is after
-`argsort(window_index)`, raster again.
+`argsort(window_index)`, raster again. Images come before videos in them, as in the model.
+
+Of a large case only some rows are kept: `kept_rows` in the manifest names them per group of tensors (patches, units
+of 2x2 patches, tokens, logits). Pixel values are stored for the six small cases of the first two models, for the
+others the manifest has their SHA-256.
 """
 
 import contextlib
 
 import numpy as np
 import torch
-from PIL import Image
-from transformers import Qwen2VLImageProcessorPil
 from transformers.vision_utils import get_vision_window_index
 
+from case_inputs import Picture, Prompter, Row, batch_inputs, picture
+from case_table import CASES as TABLE
+from case_table import Case
 from common import QWEN_VL, prepare, write_golden
-from tiny_models import MODELS, load
-from tiny_tokenizer import IDS, build_tokenizer
+from tiny_models import NAMES, load
+from tiny_tokenizer import IDS
+
+__all__ = ["CASES", "forward", "greedy", "model_inputs", "picture", "positions"]
 
 CASES = QWEN_VL / "cases"
-NEW_TOKENS = 10
-MINIMUM_MARGIN = 1e-3
-
-# (height, width) in pixels; the model sees multiples of 8. Case -> model -> images, in the order of the prompt.
-IMAGES = {
-    "text-only": {"tiny-tied": [], "tiny-untied": []},
-    "partial-windows": {"tiny-tied": [(24, 40)], "tiny-untied": [(40, 48)]},
-    "two-images": {"tiny-tied": [(17, 23), (9, 41)], "tiny-untied": [(17, 23), (9, 41)]},
-    "rounded-size": {"tiny-tied": [(13, 27)], "tiny-untied": [(13, 27)]},
-    "image-first-and-last": {"tiny-tied": [(8, 16), (16, 8)], "tiny-untied": [(8, 16), (16, 8)]},
-    "minimal-image": {"tiny-tied": [(8, 8)], "tiny-untied": [(8, 8)]},
-}
-# `@` stands for one image.
-PROMPTS = {
-    "text-only": "<|im_start|>user\nHow many red circles are there?<|im_end|>\n<|im_start|>assistant\n",
-    "partial-windows": "<|im_start|>user\n@How many?<|im_end|>\n<|im_start|>",
-    "two-images": "<|im_start|>user\n@ and @Which?<|im_end|>\n",
-    "rounded-size": "<|im_start|>user\n@How many?<|im_end|>\n",
-    "image-first-and-last": "@ are there more in @",
-    "minimal-image": "user\n@?",
-}
+MINIMUM_MARGIN = 5e-4
+# Rows kept of each group of tensors, spread evenly, the first and the last among them.
+KEPT = {"patches": 16, "units": 8, "tokens": 9, "logits": 5}
+# The cases marked "whole" are so for these, with their pixel values; for the others they are like the rest.
+WHOLE_MODELS = ("tiny-tied", "tiny-untied")
+WHOLE = {group: 10**9 for group in KEPT}
+LOGITS_ONLY = {**KEPT, "patches": 0, "units": 0, "tokens": 0}
 
 
-def picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Smooth ramps plus noise, so that neighbouring patches differ and resampling has something to do."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    noise = np.random.RandomState(seed).randint(0, 96, (height, width, 3))
-    ramps = np.stack([rows * 255 // height, columns * 255 // width, (rows + columns) * 7 % 256], axis=-1)
-    return ((ramps + noise) % 256).astype(np.uint8)
-
-
-def prompt_ids(prompt: str, grids: list[list[int]]) -> list[int]:
-    """Ids of the prompt with one image_pad per merged token of each grid."""
-    tokenizer = build_tokenizer()
-    parts = prompt.split("@")
-    ids = tokenizer.encode(parts[0]).ids
-    for grid, part in zip(grids, parts[1:], strict=True):
-        pads = [IDS["<|image_pad|>"]] * (grid[0] * grid[1] * grid[2] // 4)
-        ids += [IDS["<|vision_start|>"], *pads, IDS["<|vision_end|>"]] + tokenizer.encode(part).ids
-    return ids
+def case_row(model_name: str, case: str) -> tuple[Row, list[np.ndarray]]:
+    prompter = Prompter(model_name)
+    row = prompter.row(TABLE[case].prompt, TABLE[case].items[model_name])
+    return row, prompter.pictures
 
 
 def model_inputs(model_name: str, case: str) -> tuple[dict, list[np.ndarray]]:
     """Keyword arguments of the model's forward, and the raw pictures they came from."""
-    pictures = [picture(*size, seed=index) for index, size in enumerate(IMAGES[case][model_name])]
-    if not pictures:
-        return {"input_ids": torch.tensor([prompt_ids(PROMPTS[case], [])])}, []
-    processor = Qwen2VLImageProcessorPil.from_pretrained(MODELS / model_name)
-    images = processor([Image.fromarray(array) for array in pictures], return_tensors="pt")
-    input_ids = torch.tensor([prompt_ids(PROMPTS[case], images["image_grid_thw"].tolist())])
-    types = (input_ids == IDS["<|image_pad|>"]).int()
-    return {"input_ids": input_ids, **images, "mm_token_type_ids": types}, pictures
+    row, pictures = case_row(model_name, case)
+    return batch_inputs([row]), pictures
 
 
 @contextlib.contextmanager
 def recorded(model: torch.nn.Module, modules: dict[str, str]):
-    """Keeps the first output of each named module: {golden key: module path}."""
+    """Keeps every output of each named module, joined along the first axis: {golden key: module path}."""
     kept: dict[str, torch.Tensor] = {}
 
     def hook(key: str):
-        return lambda module, inputs, output: kept.setdefault(key, output[0] if isinstance(output, tuple) else output)
+        def keep(module, inputs, output):
+            value = output[0] if isinstance(output, tuple) else output
+            kept[key] = torch.cat([kept[key], value]) if key in kept else value
+
+        return keep
 
     handles = [model.get_submodule(path).register_forward_hook(hook(key)) for key, path in modules.items()]
     try:
@@ -93,94 +71,148 @@ def forward(model: torch.nn.Module, inputs: dict) -> dict[str, torch.Tensor]:
     language, visual = model.model.language_model, model.model.visual
     modules = {f"language.layers.{i}": f"model.language_model.layers.{i}" for i in range(len(language.layers))}
     modules["language.norm"] = "model.language_model.norm"
-    if "pixel_values" in inputs:
+    features: list[torch.Tensor] = []
+    if any(key.startswith("pixel_values") for key in inputs):
         modules |= {f"vision.blocks.{i}": f"model.visual.blocks.{i}" for i in range(len(visual.blocks))}
         modules["vision.patch_embed"] = "model.visual.patch_embed"
     embeds: list[torch.Tensor] = []
-    handle = language.register_forward_pre_hook(
-        lambda module, arguments, keywords: embeds.append(keywords["inputs_embeds"]), with_kwargs=True
-    )
+    handles = [
+        language.register_forward_pre_hook(
+            lambda module, arguments, keywords: embeds.append(keywords["inputs_embeds"]), with_kwargs=True
+        ),
+        visual.register_forward_hook(lambda module, arguments, output: features.append(output.pooler_output)),
+    ]
     with torch.no_grad(), recorded(model, modules) as kept:
         logits = model(**inputs, use_cache=False).logits
-    handle.remove()
-    if "pixel_values" in inputs:
-        with torch.no_grad():
-            features = model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
-        kept["vision.merger"] = torch.cat(list(features.pooler_output))
+    for handle in handles:
+        handle.remove()
+    if features:
+        kept["vision.merger"] = torch.cat(features)
     return {**kept, "language.inputs_embeds": embeds[0], "logits": logits}
 
 
-def positions(model: torch.nn.Module, inputs: dict) -> tuple[list, int]:
-    """position_ids [3, batch, sequence] and the rope delta."""
-    if "image_grid_thw" not in inputs:
-        return torch.arange(inputs["input_ids"].shape[1]).expand(3, 1, -1).tolist(), 0
+def positions(model: torch.nn.Module, inputs: dict) -> tuple[list, list[int]]:
+    """position_ids [3, batch, sequence] and the rope delta of each row."""
+    if "mm_token_type_ids" not in inputs:
+        length = inputs["input_ids"].shape[1]
+        return torch.arange(length).expand(3, 1, -1).tolist(), [0]
+    names = ("image_grid_thw", "video_grid_thw", "second_per_grid_ts", "attention_mask")
     ids, delta = model.model.get_rope_index(
-        inputs["input_ids"], inputs["mm_token_type_ids"], image_grid_thw=inputs["image_grid_thw"]
+        inputs["input_ids"], inputs["mm_token_type_ids"], **{name: inputs.get(name) for name in names}
     )
-    return ids.tolist(), delta.item()
+    return ids.tolist(), delta.flatten().tolist()
 
 
-def windows(model: torch.nn.Module, inputs: dict) -> dict:
-    if "image_grid_thw" not in inputs:
+def windows(model: torch.nn.Module, row: Row) -> dict:
+    """The window permutation of the items in the order of the prompt."""
+    if not row.entries:
         return {}
     visual = model.model.visual
     index, cumulative = get_vision_window_index(
-        inputs["image_grid_thw"], visual.spatial_merge_size, visual.window_size, visual.patch_size
-    )
+        torch.tensor([entry["grid"] for entry in row.entries]),
+        visual.spatial_merge_size, visual.window_size, visual.patch_size,
+    )  # fmt: skip
     return {
-        "image_grid_thw": inputs["image_grid_thw"].tolist(),
+        "image_grid_thw": [entry["grid"] for entry in row.entries if entry["kind"] == "image"],
         "window_index": index.tolist(),
         "window_index_is_its_own_inverse": bool((index[index] == torch.arange(len(index))).all()),
         "cu_window_seqlens": cumulative.tolist(),
     }
 
 
-def greedy(model: torch.nn.Module, inputs: dict, repetition_penalty: float) -> tuple[list[int], torch.Tensor, float]:
-    """New ids, raw logits per step [steps, vocab], and the smallest gap between the best and the second score."""
+def greedy(model: torch.nn.Module, inputs: dict, repetition_penalty: float, new_tokens: int) -> dict:
+    """New ids [batch, steps], raw and processed logits [steps, batch, vocab], the smallest gap to the second best."""
     with torch.no_grad():
         output = model.generate(
-            **inputs, max_new_tokens=NEW_TOKENS, do_sample=False, temperature=None, top_p=None, top_k=None,
+            **inputs, max_new_tokens=new_tokens, do_sample=False, temperature=None, top_p=None, top_k=None,
             repetition_penalty=repetition_penalty, eos_token_id=None, pad_token_id=IDS["<|endoftext|>"],
             return_dict_in_generate=True, output_scores=True, output_logits=True, use_cache=True,
         )  # fmt: skip
-    best = torch.cat(output.scores).topk(2, dim=-1).values
-    margin = (best[:, 0] - best[:, 1]).min().item()
-    return output.sequences[0, inputs["input_ids"].shape[1] :].tolist(), torch.cat(output.logits), margin
+    best = torch.stack(output.scores).topk(2, dim=-1).values
+    return {
+        "ids": output.sequences[:, inputs["input_ids"].shape[1] :].tolist(),
+        "logits": torch.stack(output.logits),
+        "scores": torch.stack(output.scores),
+        "margin": (best[..., 0] - best[..., 1]).min().item(),
+    }
 
 
-def write_case(model_name: str, model: torch.nn.Module, case: str) -> None:
-    inputs, pictures = model_inputs(model_name, case)
-    tensors = forward(model, inputs)
-    if "pixel_values" in inputs:
+def group_of(name: str) -> str:
+    if name == "logits":
+        return "logits"
+    return "tokens" if name.startswith("language.") else "units" if name == "vision.merger" else "patches"
+
+
+def keep_rows(
+    tensors: dict[str, torch.Tensor], kept: dict[str, int], real: list[int] | None = None
+) -> tuple[dict, dict]:
+    """Some rows of each tensor, as [rows, width], and which: {group: indices}. `real`: token rows to choose from."""
+    rows: dict[str, list[int]] = {}
+    out: dict[str, torch.Tensor] = {}
+    for name, tensor in sorted(tensors.items()):
+        group = group_of(name)
+        flat = tensor.flatten(0, -2)
+        choice = list(range(len(flat))) if real is None or not (group in ("tokens", "logits")) else real
+        count = min(kept[group], len(choice))
+        if count == 0:
+            continue
+        if count == len(flat):
+            out[name] = tensor
+            continue
+        rows[group] = [choice[round(i * (len(choice) - 1) / (count - 1))] for i in range(count)]
+        out[name] = flat[rows[group]]
+    return out, rows
+
+
+def kept_of(model_name: str, case: Case) -> dict[str, int]:
+    if case.keep == "logits":
+        return LOGITS_ONLY
+    return WHOLE if case.keep == "whole" and model_name in WHOLE_MODELS else KEPT
+
+
+def write_case(model_name: str, model: torch.nn.Module, name: str, case: Case) -> None:
+    row, pictures = case_row(model_name, name)
+    inputs = batch_inputs([row])
+    tensors, rows = keep_rows(forward(model, inputs), kept_of(model_name, case))
+    if case.keep == "whole" and "pixel_values" in inputs and model_name in WHOLE_MODELS:
         tensors["pixel_values"] = inputs["pixel_values"]
     tensors |= {f"images.{index}": array for index, array in enumerate(pictures)}
-    position_ids, delta = positions(model, inputs)
-    ids, step_logits, margin = greedy(model, inputs, 1.0)
-    penalised_ids, _, penalised_margin = greedy(model, inputs, 1.05)
-    assert min(margin, penalised_margin) > MINIMUM_MARGIN, (model_name, case, margin, penalised_margin)
-    if case == "partial-windows":
-        tensors["generated_logits"] = step_logits
+    position_ids, deltas = positions(model, inputs)
+    plain = greedy(model, inputs, 1.0, case.new_tokens)
+    penalised = greedy(model, inputs, case.penalty, case.new_tokens)
+    margin = min(plain["margin"], penalised["margin"])
+    assert margin > MINIMUM_MARGIN, (model_name, name, margin)
+    if name == "partial-windows":
+        tensors["generated_logits"] = plain["logits"][:, 0]
+    if name == "repetition-penalty":
+        tensors["penalised_logits"] = penalised["logits"][:, 0]
+        tensors["penalised_scores"] = penalised["scores"][:, 0]
     manifest = {
         "model": model_name,
-        "case": case,
+        "case": name,
         "input_ids": inputs["input_ids"].tolist(),
+        "rows": [row.entries],
         "position_ids": position_ids,
-        "rope_delta": delta,
-        **windows(model, inputs),
-        "generated_ids": ids,
-        "generated_margin": round(margin, 5),
-        "generated_ids_repetition_penalty_1.05": penalised_ids,
+        "rope_delta": deltas[0],
+        **windows(model, row),
+        "generated_ids": plain["ids"][0],
+        "generated_margin": round(plain["margin"], 5),
+        "repetition_penalty": case.penalty,
+        f"generated_ids_repetition_penalty_{case.penalty}": penalised["ids"][0],
+        "penalised_ids": penalised["ids"][0],
+        "kept_rows": rows,
         "note": "greedy, KV cache, no stop at eos; vision.blocks are in window order, vision.merger is in raster order",
     }
-    write_golden(CASES, f"{model_name}.{case}", tensors, manifest)
+    write_golden(CASES, f"{model_name}.{name}", tensors, manifest)
 
 
 def main() -> None:
     prepare()
-    for model_name in ("tiny-tied", "tiny-untied"):
+    for model_name in NAMES:
         model = load(model_name)
-        for case in PROMPTS:
-            write_case(model_name, model, case)
+        for name, case in TABLE.items():
+            if model_name in case.items:
+                write_case(model_name, model, name, case)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two tiny random Qwen2.5-VL folders in real Hugging Face form, small enough to commit and built to expose mistakes.
+"""Four tiny random Qwen2.5-VL folders in real Hugging Face form, small enough to commit and built to expose mistakes.
 
 `tiny-tied`: new key layout (`model.language_model.`, `model.visual.`), one file, nested config as transformers 5 writes
 it, tied embeddings, GQA 4/2, windows of 2x2 merged tokens, blocks 1 and 3 full attention, tokenizer files, `size` in
@@ -8,131 +8,60 @@ the preprocessor config.
 the hub, own lm_head, MQA 3/1, windows of 4x4 merged tokens, block 0 full attention, `min_pixels` and `max_pixels`, no
 tokenizer.
 
+`tiny-wide-heads`: new layout, bfloat16, tied, heads of 32 where hidden / heads is 16, windows of 4x4 merged tokens that
+nothing attends by, since every block is full attention.
+
+`tiny-deep`: old layout, float16, four shards, own lm_head, as many key heads as query heads, five layers and six vision
+blocks, windows of 3x3 merged tokens, four positions per second of video, mrope sections [1, 3, 4].
+
+transformers computes in float32 on the stored values. Its attention takes hidden / heads for the size of a head
+whatever `head_dim` says (its rotary embedding does read it), so `ExplicitHeadAttention` replaces it here; the rest of
+the model is untouched.
+
 Linear weights are N(0, 1.1^2/in), so that activations stay O(1); norm weights are 1 + 0.2 N; no bias is zero.
 """
 
+import copy
 import json
 import math
 import zlib
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as modeling
 
-from common import QWEN_VL, generator, prepare, save_tensors, write_json
-from tiny_tokenizer import IDS, build_tokenizer, tokenizer_config, write_tokenizer
+from common import QWEN_VL, generator, prepare, write_json
+from tiny_configs import DEEP, GENERATION, PREPROCESSOR, TIED, UNTIED, WIDE_HEADS
+from tiny_tokenizer import build_tokenizer, tokenizer_config, write_tokenizer
 
 MODELS = QWEN_VL / "models"
-VOCAB = 512
+NAMES = ("tiny-tied", "tiny-untied", "tiny-wide-heads", "tiny-deep")
 GAIN = 1.1
-TOKEN_IDS = {
-    "bos_token_id": IDS["<|endoftext|>"],
-    "eos_token_id": IDS["<|im_end|>"],
-    "vision_start_token_id": IDS["<|vision_start|>"],
-    "vision_end_token_id": IDS["<|vision_end|>"],
-    "vision_token_id": IDS["<|vision_pad|>"],
-    "image_token_id": IDS["<|image_pad|>"],
-    "video_token_id": IDS["<|video_pad|>"],
-}
-TEXT_COMMON = {
-    "attention_dropout": 0.0,
-    "hidden_act": "silu",
-    "initializer_range": 0.02,
-    "max_position_embeddings": 4096,
-    "max_window_layers": 3,
-    "rms_norm_eps": 1e-06,
-    "sliding_window": 4096,
-    "use_cache": True,
-    "use_sliding_window": False,
-    "vocab_size": VOCAB,
-}
-VISION_COMMON = {
-    "hidden_act": "silu",
-    "patch_size": 4,
-    "spatial_merge_size": 2,
-    "temporal_patch_size": 2,
-    "tokens_per_second": 2,
-}
-TIED = {
-    "architectures": ["Qwen2_5_VLForConditionalGeneration"],
-    "model_type": "qwen2_5_vl",
-    "dtype": "float32",
-    "transformers_version": "5.18.0",
-    "tie_word_embeddings": True,
-    **{key: value for key, value in TOKEN_IDS.items() if key not in ("bos_token_id", "eos_token_id")},
-    "text_config": {
-        **TEXT_COMMON,
-        "model_type": "qwen2_5_vl_text",
-        "dtype": "float32",
-        "bos_token_id": TOKEN_IDS["bos_token_id"],
-        "eos_token_id": TOKEN_IDS["eos_token_id"],
-        "hidden_size": 64,
-        "intermediate_size": 96,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
-    },
-    "vision_config": {
-        **VISION_COMMON,
-        "model_type": "qwen2_5_vl_vision",
-        "in_channels": 3,
-        "depth": 4,
-        "hidden_size": 48,
-        "num_heads": 3,
-        "intermediate_size": 52,
-        "out_hidden_size": 64,
-        "window_size": 16,
-        "fullatt_block_indexes": [1, 3],
-    },
-}
-UNTIED = {
-    "architectures": ["Qwen2_5_VLForConditionalGeneration"],
-    "model_type": "qwen2_5_vl",
-    "torch_dtype": "float32",
-    "transformers_version": "4.41.2",
-    "tie_word_embeddings": False,
-    **TOKEN_IDS,
-    **TEXT_COMMON,
-    "hidden_size": 48,
-    "intermediate_size": 72,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 3,
-    "num_key_value_heads": 1,
-    "rope_theta": 1000000.0,
-    "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
-    "vision_config": {
-        **VISION_COMMON,
-        "in_chans": 3,
-        "spatial_patch_size": 4,
-        "depth": 3,
-        "hidden_size": 40,
-        "num_heads": 2,
-        "intermediate_size": 44,
-        "out_hidden_size": 48,
-        "window_size": 32,
-        "fullatt_block_indexes": [0],
-    },
-}
-PREPROCESSOR = {
-    "image_mean": [0.48145466, 0.4578275, 0.40821073],
-    "image_std": [0.26862954, 0.26130258, 0.27577711],
-    "image_processor_type": "Qwen2VLImageProcessor",
-    "processor_class": "Qwen2_5_VLProcessor",
-    "patch_size": 4,
-    "temporal_patch_size": 2,
-    "merge_size": 2,
-}
-GENERATION = {
-    "bos_token_id": TOKEN_IDS["bos_token_id"],
-    "pad_token_id": IDS["<|endoftext|>"],
-    "eos_token_id": [IDS["<|im_end|>"], IDS["<|endoftext|>"]],
-    "do_sample": True,
-    "repetition_penalty": 1.05,
-    "temperature": 0.1,
-    "top_p": 0.001,
-    "top_k": 1,
-}
+
+
+class ExplicitHeadAttention(modeling.Qwen2_5_VLAttention):
+    """Attention with `head_dim` as configured: q [heads * head_dim, hidden], o [hidden, heads * head_dim]."""
+
+    def __init__(self, config, layer_idx=None):
+        head_dim = getattr(config, "head_dim", None)
+        if head_dim is None:
+            super().__init__(config, layer_idx)
+            return
+        inner = copy.copy(config)
+        inner.hidden_size = config.num_attention_heads * head_dim
+        super().__init__(inner, layer_idx)
+        self.config = config
+        for projection in (self.q_proj, self.k_proj, self.v_proj):
+            outputs = projection.out_features
+            projection.weight = torch.nn.Parameter(projection.weight.new_empty(outputs, config.hidden_size))
+            projection.in_features = config.hidden_size
+        self.o_proj.weight = torch.nn.Parameter(self.o_proj.weight.new_empty(config.hidden_size, inner.hidden_size))
+        self.o_proj.out_features = config.hidden_size
+
+
+modeling.Qwen2_5_VLAttention = ExplicitHeadAttention
 
 
 def random_weight(name: str, shape: torch.Size) -> torch.Tensor:
@@ -155,8 +84,18 @@ def random_weights(config: dict) -> dict[str, torch.Tensor]:
     return {name: random_weight(name, shape) for name, shape in shapes.items()}
 
 
+def stored(weights: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    return {name: weight.to(dtype) for name, weight in weights.items()}
+
+
 def old_layout(name: str) -> str:
     return name.replace("model.visual.", "visual.").replace("model.language_model.", "model.")
+
+
+def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Weights in the format they have; `save_tensors` would write float32."""
+    save_file(weights, path, metadata={"format": "pt"})
+    path.chmod(0o644)
 
 
 def save_sharded(folder: Path, weights: dict[str, torch.Tensor], shards: int) -> None:
@@ -168,7 +107,7 @@ def save_sharded(folder: Path, weights: dict[str, torch.Tensor], shards: int) ->
         contents[min(shards - 1, seen * shards // total)][name] = weight
         seen += weight.nbytes
     for name, content in zip(names, contents, strict=True):
-        save_tensors(folder / name, content)
+        save_weights(folder / name, content)
     weight_map = {key: name for name, content in zip(names, contents, strict=True) for key in content}
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
@@ -202,14 +141,21 @@ def load(name: str) -> Qwen2_5_VLForConditionalGeneration:
 def main() -> None:
     prepare()
     tied = write_folder("tiny-tied", TIED, {"size": {"shortest_edge": 64, "longest_edge": 4096}})
-    save_tensors(tied / "model.safetensors", random_weights(TIED))
+    save_weights(tied / "model.safetensors", random_weights(TIED))
     write_tokenizer(tied / "tokenizer.json", build_tokenizer(), merges_as_strings=False)
     write_json(tied / "tokenizer_config.json", tokenizer_config())
 
     untied = write_folder("tiny-untied", UNTIED, {"min_pixels": 64, "max_pixels": 4096})
     weights = {old_layout(name): weight for name, weight in random_weights(UNTIED).items()}
     save_sharded(untied, weights, shards=3)
-    for name in ("tiny-tied", "tiny-untied"):
+
+    wide = write_folder("tiny-wide-heads", WIDE_HEADS, {"min_pixels": 64, "max_pixels": 4096})
+    save_weights(wide / "model.safetensors", stored(random_weights(WIDE_HEADS), torch.bfloat16))
+
+    deep = write_folder("tiny-deep", DEEP, {"min_pixels": 64, "max_pixels": 4096})
+    weights = {old_layout(name): weight for name, weight in random_weights(DEEP).items()}
+    save_sharded(deep, stored(weights, torch.float16), shards=4)
+    for name in NAMES:
         load(name)
 
 

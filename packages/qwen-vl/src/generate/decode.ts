@@ -110,7 +110,7 @@ async function* decode(
     ({ cache } = result.donated);
     cachedTokens = longest;
 
-    const nextPositions = rows.map(({ inputIds, delta }) => inputIds.length + delta);
+    const nextPositions = rows.map(({ next }) => next);
     let unread: StepResult[] = [];
     for (let step = 1; ; step++) {
       unread.push(result);

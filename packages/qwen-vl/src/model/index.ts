@@ -8,10 +8,16 @@ export {
   headForward,
   languageForward,
 } from './language.js';
-export { canonicalName, languageLinearNames, parameterShapes, type ParameterShapes } from './parameters.js';
+export {
+  canonicalName,
+  languageLinearNames,
+  nameLayout,
+  type NameLayout,
+  parameterShapes,
+  type ParameterShapes,
+} from './parameters.js';
 export {
   type GenerateRequest,
-  type ImagePatches,
   type Prompt,
   type PromptsRequest,
   Qwen2_5_VL,
@@ -55,4 +61,8 @@ export {
 } from '../generate/request.js';
 export { type SamplingSettings, samplingOf } from '../generate/sampling.js';
 export { initializeWeights } from '../load/initialize-weights.js';
-export { type LoadOptions, type LoadReport, loadWeights } from '../load/load-weights.js';
+export type { StoredFormat } from '../load/formats/format.js';
+export { CheckpointError, type LoadReport, type MismatchedTensor, type StoredTensor } from '../load/load-report.js';
+export { type LoadOptions, loadWeights } from '../load/load-weights.js';
+export { type InspectOptions, inspectCheckpoint } from '../load/plan-checkpoint.js';
+export { shapesOf } from '../load/stored-modules.js';

@@ -3,25 +3,19 @@
  *
  * Source: transformers `Qwen2_5_VLForConditionalGeneration`.
  */
-import { type Device, type Tensor, compile, concat, reshape, tensor } from '@mindseye/tensor-core';
+import { type Device, type Tensor, compile, concat, reshape, slice } from '@mindseye/tensor-core';
 import { type GeneratedSequence, collectSequences } from '../generate/collect.js';
 import { type Decoder, createDecoder } from '../generate/decode.js';
 import { positionTriples, reusableLength, visualSpans } from '../generate/prompt-cache.js';
 import type { DecodedStep, GenerateOptions, RoleMask } from '../generate/request.js';
 import type { ProcessedImages } from '../processor/image-processor.js';
 import type { ModelContext } from './context.js';
-import type { GridThw } from './rope-index.js';
 import { type SequenceRow, rowPositions, visualTokens } from './sequence.js';
-import { type VisionOperands, visionForward, visionOperands } from './vision.js';
-
-/** Patches of one image, as the image processor makes them: [patches, C·T·P·P]. */
-export interface ImagePatches {
-  readonly pixelValues: Float32Array;
-  readonly grid: GridThw;
-}
+import { type VisionItem, visionBatches } from './vision-batches.js';
+import { type VisionOperands, visionForward } from './vision.js';
 
 /** The images of a processor's result, one by one. Views, not copies. */
-export function imagePatches({ pixelValues, patchDimension, imageGridThw }: ProcessedImages): ImagePatches[] {
+export function imagePatches({ pixelValues, patchDimension, imageGridThw }: ProcessedImages): VisionItem[] {
   let start = 0;
   return imageGridThw.map((grid) => {
     const end = start + grid[0] * grid[1] * grid[2] * patchDimension;
@@ -31,10 +25,13 @@ export function imagePatches({ pixelValues, patchDimension, imageGridThw }: Proc
   });
 }
 
+/** Patches run through the vision tower at once; bounds its working memory. One image above it runs alone. */
+const patchesPerBatch = 4096;
+
 /** One prompt: its tokens, and what they show. */
 export interface Prompt extends Omit<SequenceRow, 'grids' | 'featureStarts'> {
   /** Images and videos in the order of the prompt. */
-  readonly images?: readonly ImagePatches[];
+  readonly images?: readonly VisionItem[];
 }
 
 export interface PromptsRequest extends GenerateOptions {
@@ -45,7 +42,7 @@ export interface PromptsRequest extends GenerateOptions {
 /** A request for one sequence. */
 export interface GenerateRequest extends Omit<GenerateOptions, 'samples' | 'stopWhen'> {
   readonly row: Omit<Prompt, 'images'>;
-  readonly images?: readonly ImagePatches[];
+  readonly images?: readonly VisionItem[];
   /** Roles of the prompt's tokens and of what is generated. */
   readonly roles?: Omit<RoleMask, 'prompts'> & { readonly prompt: ArrayLike<number> };
   /** Ends the sequence after a token. */
@@ -71,15 +68,24 @@ export class Qwen2_5_VL {
     );
   }
 
-  /** Visual tokens [Σ patches / 4, hidden] of all images, one image after another; undefined without images. */
-  async encodeImages(images: readonly ImagePatches[]): Promise<Tensor | undefined> {
+  /** Visual tokens [rows, hidden] of images and videos, in the order given; undefined without any. */
+  async encodeImages(items: readonly VisionItem[]): Promise<Tensor | undefined> {
+    const { table, featureStarts } = await this.#encode(items);
+    if (!table || featureStarts.every((start, i) => i === 0 || start > featureStarts[i - 1]!)) return table;
+    const { spatialMergeSize } = this.context.config.visionConfig;
+    const rows = items.map(({ grid }, i) =>
+      slice(table, 0, featureStarts[i]!, featureStarts[i]! + visualTokens(grid, spatialMergeSize)),
+    );
+    return concat(rows, 0);
+  }
+
+  /** One table of the visual tokens of all items, frames of one size together, and the row where each item starts. */
+  async #encode(items: readonly VisionItem[]): Promise<{ table?: Tensor; featureStarts: readonly number[] }> {
+    const { batches, featureStarts } = visionBatches(this.context.config.visionConfig, items, { patchesPerBatch });
     const encoded: Tensor[] = [];
-    for (const { pixelValues, grid } of images) {
-      const patches = grid[0] * grid[1] * grid[2];
-      const operands = visionOperands(this.context.config.visionConfig, grid, 1);
-      encoded.push(await this.#vision(tensor(pixelValues, [1, patches, pixelValues.length / patches]), operands));
-    }
-    return encoded.length === 0 ? undefined : concat(encoded, 0);
+    for (const { pixelValues, operands } of batches) encoded.push(await this.#vision(pixelValues, operands));
+    if (encoded.length === 0) return { featureStarts };
+    return { table: encoded.length === 1 ? encoded[0]! : concat(encoded, 0), featureStarts };
   }
 
   /** One token of every sequence at a time: prompts with their images, and samples of each. */
@@ -95,26 +101,16 @@ export class Qwen2_5_VL {
       : 0;
 
     // An image that several prompts share, or one that a cache has read, is not encoded (again).
-    const firstRow = new Map<ImagePatches, number>();
-    const needed: ImagePatches[] = [];
-    let next = 0;
-    const featureStarts = prompts.map(({ images = [] }, b) =>
-      images.map((image, i) => {
-        if (visuals[b]![i]!.start < reused) return 0;
-        const known = firstRow.get(image);
-        if (known !== undefined) return known;
-        const start = next;
-        firstRow.set(image, start);
-        needed.push(image);
-        next += visualTokens(image.grid, config.visionConfig.spatialMergeSize);
-        return start;
-      }),
+    const places = prompts.flatMap(({ images = [] }, b) =>
+      images.map((image, i) => ({ image, isHeld: visuals[b]![i]!.start < reused })),
     );
-    const encoded = await this.encodeImages(needed);
+    const items = [...new Set(places.filter(({ isHeld }) => !isHeld).map(({ image }) => image))];
+    const { table, featureStarts } = await this.#encode(items);
+    const rowOf = new Map(items.map((item, i) => [item, featureStarts[i]!]));
     yield* this.#decode({
       ...options,
-      rows: rows.map((row, b) => ({ ...row, featureStarts: featureStarts[b]! })),
-      ...(encoded && { visualTokens: encoded }),
+      rows: rows.map((row, b) => ({ ...row, featureStarts: (prompts[b]!.images ?? []).map((image) => rowOf.get(image) ?? 0) })),
+      ...(table && { visualTokens: table }),
       ...(options.cache && { visuals: visuals[0]! }),
     });
   }

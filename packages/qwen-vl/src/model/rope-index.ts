@@ -4,7 +4,7 @@
  * Text advances all three axes together. The merged grid (t, H, W) of an image or video that starts at position s gives the
  * token in frame k, row r, column c the triple (s + τ(k), s + r, s + c); text resumes above what came before. An image has
  * one frame and τ = 0. Frames of a video lie τ(k) = ⌊k · (secondsPerGrid · tokensPerSecond)⌋ apart, in f32 steps as in
- * PyTorch. Decoding continues with all axes at (cached length) + delta, where delta = largest position + 1 − length.
+ * PyTorch. Decoding continues with all axes at `next` and counts up from there.
  */
 import { InvalidInputError } from '../errors.js';
 import type { MultimodalTokenIds } from '../config/types.js';
@@ -15,7 +15,13 @@ export type { GridThw };
 export interface RopeIndex {
   /** [3, length] row-major: all time positions, then height, then width. */
   readonly positions: Int32Array;
+  /** Largest position + 1 − length. */
   readonly delta: number;
+  /**
+   * Where text goes on after the last token, on all axes. It is length + delta, except where a rule resumes text below the last
+   * position of a video: transformers' `generate` then counts on from the last token, its `rope_deltas` from the largest.
+   */
+  readonly next: number;
 }
 
 /** Whose positions videos get; see `ropeRules`. */
@@ -31,7 +37,7 @@ interface RopeRule {
 /**
  * How implementations place videos; they agree on images.
  *
- * `qwen`: the code the checkpoints were trained with, transformers up to 4.48, vLLM. `transformers-4`: from 4.49 to 5.2.
+ * `qwen`: the code the checkpoints were trained with, transformers up to 4.48, vLLM. `transformers-4`: 4.5x to 5.2.
  * `transformers-5-truncated`: 5.x from the repair of the axis order (pull request 45400) to that of the fractions (48669).
  * `transformers-5`: from there on, 5.18 included. The versions before 45400 that mix up the axes are left out.
  */
@@ -127,7 +133,7 @@ export function ropeIndex(
     throw new InvalidInputError(
       `${grids.length} image(s) and video(s) were given, the prompt has visual tokens for ${item}: put one placeholder into the prompt for each`,
     );
-  return { positions, delta: largest + 1 - length };
+  return { positions, delta: largest + 1 - length, next };
 }
 
 function ropeRuleOf(compat: RopeCompat): RopeRule {

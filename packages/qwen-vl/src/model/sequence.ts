@@ -42,7 +42,7 @@ export const visualTokens = ([frames, rows, columns]: GridThw, spatialMergeSize:
   (frames * rows * columns) / spatialMergeSize ** 2;
 
 /**
- * Position triples of a row [3, length] and its delta: those it brings, or `ropeIndex` with the model's own settings.
+ * Position triples of a row [3, length] and where they go on: those it brings, or `ropeIndex` with the model's own settings.
  * @throws InvalidInputError if visual tokens and grids do not fit each other
  */
 export function rowPositions(config: Qwen2_5_VLConfig, row: SequenceRow): RopeIndex {
@@ -58,7 +58,8 @@ export function rowPositions(config: Qwen2_5_VLConfig, row: SequenceRow): RopeIn
     throw new InvalidInputError(
       `${inputIds.length} tokens need ${3 * inputIds.length} positions [3, length], got ${positions.length}`,
     );
-  return { positions, delta: positions.reduce((most, at) => Math.max(most, at), -1) + 1 - inputIds.length };
+  const next = positions.reduce((most, at) => Math.max(most, at), -1) + 1;
+  return { positions, delta: next - inputIds.length, next };
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   tensor,
 } from '@mindseye/tensor-core';
 import {
-  type ImagePatches,
+  type VisionItem,
   type ModelContext,
   type Prompt,
   Qwen2_5_VL,
@@ -42,7 +42,7 @@ export async function readContext(name: TinyModel): Promise<ModelContext> {
 }
 
 /** Noise in the form that the processor gives: a grid of patches of 2 x rows by 2 x columns. */
-export function noiseImage({ config }: ModelContext, rows: number, columns: number, seed: string): ImagePatches {
+export function noiseImage({ config }: ModelContext, rows: number, columns: number, seed: string): VisionItem {
   const { patchSize, temporalPatchSize, inChannels } = config.visionConfig;
   const patches = 4 * rows * columns;
   const pixelValues = new Float32Array(patches * inChannels * temporalPatchSize * patchSize ** 2);
@@ -51,7 +51,7 @@ export function noiseImage({ config }: ModelContext, rows: number, columns: numb
 }
 
 /** Ids with the visual tokens of images in their places: numbers are ids, images stand for themselves. */
-export function promptOf({ config }: ModelContext, parts: readonly (number | ImagePatches)[]): Prompt {
+export function promptOf({ config }: ModelContext, parts: readonly (number | VisionItem)[]): Prompt {
   const images = parts.filter((part) => typeof part !== 'number');
   const inputIds = parts.flatMap((part) =>
     typeof part === 'number' ? [part] : Array.from({ length: (part.grid[1] * part.grid[2]) / 4 }, () => config.imageTokenId),

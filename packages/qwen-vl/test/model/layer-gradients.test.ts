@@ -16,7 +16,7 @@ import {
 } from '@mindseye/tensor-core';
 import { createWasmDevice } from '@mindseye/wasm-backend';
 import { describe, expect, test } from 'vitest';
-import type { ModelContext, Weights } from '../../src/model/context.js';
+import { type ModelContext, weight } from '../../src/model/context.js';
 import { decoderLayer } from '../../src/model/language.js';
 import type { GridThw } from '../../src/model/rope-index.js';
 import { sequenceOperands } from '../../src/model/sequence.js';
@@ -42,11 +42,13 @@ async function compare(
   const { shape } = golden.info('x');
   const operand = async (name: string): Promise<Tensor> =>
     tensor(await golden.readFloat32(name), shape.length === 2 ? [1, ...shape] : shape);
-  const weights: Weights = Object.fromEntries(
-    Object.entries(context.weights).filter(([name]) => name.startsWith(`${prefix}.`)),
+  const weights: Readonly<Record<string, Tensor>> = Object.fromEntries(
+    Object.keys(context.weights)
+      .filter((name) => name.startsWith(`${prefix}.`))
+      .map((name) => [name, weight(context, name)]),
   );
   const step = compile(
-    valueAndGrad((variables: { x: Tensor; weights: Weights }, dy: Tensor): readonly [Tensor, Tensor] => {
+    valueAndGrad((variables: { x: Tensor; weights: typeof weights }, dy: Tensor): readonly [Tensor, Tensor] => {
       const y = layer({ ...context, weights: variables.weights }, variables.x);
       return [sum(mul(y, dy)), y];
     }),

@@ -1,0 +1,150 @@
+"""The configurations of the tiny models as their config.json says them, and what else their folders hold."""
+
+from tiny_tokenizer import IDS
+
+VOCAB = 512
+TOKEN_IDS = {
+    "bos_token_id": IDS["<|endoftext|>"],
+    "eos_token_id": IDS["<|im_end|>"],
+    "vision_start_token_id": IDS["<|vision_start|>"],
+    "vision_end_token_id": IDS["<|vision_end|>"],
+    "vision_token_id": IDS["<|vision_pad|>"],
+    "image_token_id": IDS["<|image_pad|>"],
+    "video_token_id": IDS["<|video_pad|>"],
+}
+TEXT_COMMON = {
+    "attention_dropout": 0.0,
+    "hidden_act": "silu",
+    "initializer_range": 0.02,
+    "max_position_embeddings": 4096,
+    "max_window_layers": 3,
+    "rms_norm_eps": 1e-06,
+    "sliding_window": 4096,
+    "use_cache": True,
+    "use_sliding_window": False,
+    "vocab_size": VOCAB,
+}
+VISION_COMMON = {
+    "hidden_act": "silu",
+    "patch_size": 4,
+    "spatial_merge_size": 2,
+    "temporal_patch_size": 2,
+    "tokens_per_second": 2,
+}
+TIED = {
+    "architectures": ["Qwen2_5_VLForConditionalGeneration"],
+    "model_type": "qwen2_5_vl",
+    "dtype": "float32",
+    "transformers_version": "5.18.0",
+    "tie_word_embeddings": True,
+    **{key: value for key, value in TOKEN_IDS.items() if key not in ("bos_token_id", "eos_token_id")},
+    "text_config": {
+        **TEXT_COMMON,
+        "model_type": "qwen2_5_vl_text",
+        "dtype": "float32",
+        "bos_token_id": TOKEN_IDS["bos_token_id"],
+        "eos_token_id": TOKEN_IDS["eos_token_id"],
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
+    },
+    "vision_config": {
+        **VISION_COMMON,
+        "model_type": "qwen2_5_vl_vision",
+        "in_channels": 3,
+        "depth": 4,
+        "hidden_size": 48,
+        "num_heads": 3,
+        "intermediate_size": 52,
+        "out_hidden_size": 64,
+        "window_size": 16,
+        "fullatt_block_indexes": [1, 3],
+    },
+}
+UNTIED = {
+    "architectures": ["Qwen2_5_VLForConditionalGeneration"],
+    "model_type": "qwen2_5_vl",
+    "torch_dtype": "float32",
+    "transformers_version": "4.41.2",
+    "tie_word_embeddings": False,
+    **TOKEN_IDS,
+    **TEXT_COMMON,
+    "hidden_size": 48,
+    "intermediate_size": 72,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 1,
+    "rope_theta": 1000000.0,
+    "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
+    "vision_config": {
+        **VISION_COMMON,
+        "in_chans": 3,
+        "spatial_patch_size": 4,
+        "depth": 3,
+        "hidden_size": 40,
+        "num_heads": 2,
+        "intermediate_size": 44,
+        "out_hidden_size": 48,
+        "window_size": 32,
+        "fullatt_block_indexes": [0],
+    },
+}
+WIDE_HEADS = {
+    **TIED,
+    "dtype": "bfloat16",
+    "text_config": {
+        **TIED["text_config"],
+        "dtype": "bfloat16",
+        "num_hidden_layers": 2,
+        "head_dim": 32,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0, "mrope_section": [4, 6, 6]},
+    },
+    "vision_config": {
+        **TIED["vision_config"],
+        "depth": 2,
+        "window_size": 32,
+        "fullatt_block_indexes": [0, 1],
+    },
+}
+DEEP = {
+    **UNTIED,
+    "torch_dtype": "float16",
+    "hidden_size": 48,
+    "intermediate_size": 64,
+    "num_hidden_layers": 5,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 3,
+    "rope_scaling": {"type": "mrope", "mrope_section": [1, 3, 4]},
+    "vision_config": {
+        **UNTIED["vision_config"],
+        "depth": 6,
+        "hidden_size": 32,
+        "num_heads": 2,
+        "intermediate_size": 36,
+        "window_size": 24,
+        "fullatt_block_indexes": [2, 5],
+        "tokens_per_second": 4,
+    },
+}
+PREPROCESSOR = {
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+    "image_processor_type": "Qwen2VLImageProcessor",
+    "processor_class": "Qwen2_5_VLProcessor",
+    "patch_size": 4,
+    "temporal_patch_size": 2,
+    "merge_size": 2,
+}
+GENERATION = {
+    "bos_token_id": TOKEN_IDS["bos_token_id"],
+    "pad_token_id": IDS["<|endoftext|>"],
+    "eos_token_id": [IDS["<|im_end|>"], IDS["<|endoftext|>"]],
+    "do_sample": True,
+    "repetition_penalty": 1.05,
+    "temperature": 0.1,
+    "top_p": 0.001,
+    "top_k": 1,
+}
