@@ -20,7 +20,9 @@ import index_tables
 import large_activations
 import layer_gradients
 import livr_adapter
+import livr_adapters
 import livr_forward
+import livr_targets
 import livr_training
 import model_cases
 import operations
@@ -28,16 +30,20 @@ import optimiser
 import quantized_layouts
 import sampling
 import schedules
+import sft_adapter
+import sft_training
 import tiny_models
 import tokenizer_golden
+import tokenizer_real
 import video_processor
 
 # Later ones read what earlier ones wrote: models and image files first, the adapter before the training.
 STEPS = (
     tiny_models, images_files, model_cases, generation_cases, large_activations, layer_gradients, index_tables,
     images_resize, images_smart_resize, images_processor,
-    images_random, images_encoded, video_processor, tokenizer_golden, chat_template, optimiser,
+    images_random, images_encoded, video_processor, tokenizer_golden, tokenizer_real, chat_template, optimiser,
     gradient_clipping, schedules, operations, functions, sampling, livr_forward, livr_adapter, livr_training,
+    livr_adapters, livr_targets, sft_training, sft_adapter,
     quantized_layouts,
 )  # fmt: skip
 

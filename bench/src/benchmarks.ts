@@ -3,6 +3,7 @@ import { engineNames } from './engines.ts';
 import { peerNames } from './peers/products.ts';
 import type { SubjectSpec } from './process/subject.ts';
 import type { SubjectResult } from './rounds.ts';
+import { fullScale, quickScale } from './scale/sizes.ts';
 import { gigaflop, matmulShapes } from './subjects/matmul-shapes.ts';
 import { type BenchMethod, benchMethods } from './tiny-model.ts';
 
@@ -102,6 +103,21 @@ const planning: Benchmark = {
   },
 };
 
+/** Larger than this machine's memory for one device may be: then the reason is the result. */
+const scale: Benchmark = {
+  summary:
+    'random weights in the true shape of Qwen2.5-VL-3B, made on the device: an image of 672 × 896, a prompt of 1,024 tokens, decoding',
+  rounds: () => 1,
+  subjects: ({ quick }) => {
+    const module = moduleOf('scale');
+    const options = quick ? quickScale : fullScale;
+    const mixed = { name: 'wasm: int4, int8 tables, bf16 vision', module, options };
+    const bf16 = { decoder: 'bf16', table: 'bf16', vision: 'bf16' } as const;
+    return quick ? [mixed] : [mixed, { name: 'wasm: bf16', module, options: { ...options, storage: bf16 } }];
+  },
+  show: (metric, median) => `${figure(median)} ${/: (\S+)/.exec(metric)![1]}`,
+};
+
 export const benchmarks: Readonly<Record<string, Benchmark>> = {
   'training-livr': trainingStep(
     'livr',
@@ -114,6 +130,7 @@ export const benchmarks: Readonly<Record<string, Benchmark>> = {
   matmul,
   answering,
   planning,
+  scale,
 };
 
 /** A line of the table per subject and metric. */

@@ -1,4 +1,4 @@
-import { copyFile } from 'node:fs/promises';
+import { copyFile, mkdir } from 'node:fs/promises';
 import { counting } from '@mindseye/eval';
 import { readImage, writePng } from '@mindseye/qwen-vl/node';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -35,16 +35,59 @@ describe('ask and demo', () => {
     expect(await succeed(...ask('--image', at('scene.png'), QUESTION))).toBe(answer);
     for (const condition of ['no-latents', 'bottleneck', 'bottleneck-no-latents']) {
       const result = JSON.parse(
-        await succeed(...ask('--image', at('scene.png'), '--condition', condition, '--json', QUESTION)),
+        await succeed(
+            ...ask('--image', at('scene.png'), '--max-new-tokens', '6', '--condition', condition, '--json', QUESTION),
+          ),
       );
       expect(result).toEqual({
         question: QUESTION,
         answer: expect.any(String),
         images: [at('scene.png')],
+        videos: [],
         condition,
+        tokens: 6,
+        grounding: [],
         heatmaps: [],
       });
     }
+  });
+
+  const asked = async (...more: string[]): Promise<{ answer: string; tokens: number }> =>
+    JSON.parse(await succeed(...ask('--image', at('scene.png'), '--json', ...more, QUESTION)));
+
+  test('samples when a setting of sampling is given; one seed, one answer', async () => {
+    const drawn = ['--temperature', '3', '--max-new-tokens', '12'];
+    const first = await asked(...drawn, '--seed', '1');
+    expect(await asked(...drawn, '--seed', '1')).toEqual(first);
+    expect((await asked(...drawn, '--seed', '2')).answer).not.toBe(first.answer);
+    // One candidate is left, whatever the seed.
+    const greedy = await asked('--greedy', '--max-new-tokens', '12');
+    expect(await asked('--top-k', '1', '--seed', '7', '--max-new-tokens', '12')).toEqual(greedy);
+    expect(await asked('--cache-dtype', 'f16', '--max-new-tokens', '1')).toMatchObject({ tokens: 1 });
+    await refuse(ask('--image', at('scene.png'), '--greedy', '--top-p', '0.5', QUESTION), 2, /--greedy takes the most likely token/);
+    await refuse(ask('--image', at('scene.png'), '--temperature', '0', QUESTION), 2, /Give a number from/);
+  });
+
+  test('ends at a stop text, which is not shown', async () => {
+    const { answer } = await asked('--max-new-tokens', '30', '--repetition-penalty', '1.5');
+    const stop = answer.slice(3, 5);
+    const stopped = await asked('--max-new-tokens', '30', '--repetition-penalty', '1.5', '--stop', stop);
+    expect(stopped.answer).toBe(answer.slice(0, answer.indexOf(stop)));
+    expect(stopped.tokens).toBeLessThan(30);
+    await refuse(ask('--image', at('scene.png'), '--stop', '', QUESTION), 1, /stop string must have 1 to/);
+  });
+
+  test('a folder of frames is a video', async () => {
+    await mkdir(at('film'));
+    for (const frame of [1, 2, 3]) await copyFile(at('scene.png'), at('film', `frame-${frame}.png`));
+    const result = JSON.parse(await succeed(...ask('--video', at('film'), '--fps', '1', '--max-new-tokens', '3', '--json', QUESTION)));
+    expect(result).toMatchObject({ images: [], videos: [at('film')], tokens: 3 });
+    await refuse(ask('--video', at('nothing'), QUESTION), 1, /nothing/);
+  });
+
+  test('an image within a budget', async () => {
+    expect(await asked('--max-visual-tokens', '4', '--max-new-tokens', '2')).toMatchObject({ tokens: 2 });
+    await refuse(ask('--image', at('scene.png'), '--max-visual-tokens', '0', QUESTION), 2, /of at least 1/);
   });
 
   test('draws a heat map as wide as the image, one per image', async () => {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { ModelFolder } from '@mindseye/qwen-vl/node';
+import { openModelFolder } from '@mindseye/qwen-vl/node';
 import { counting } from '@mindseye/eval';
 import { describe, expect, test } from 'vitest';
 import { refuse, succeed } from './support/command.js';
@@ -9,7 +9,7 @@ describe('init', () => {
   const { at } = useWorkspace();
 
   test('makes a folder that opens, whose tokenizer writes a question of the task in few tokens', async () => {
-    const folder = await ModelFolder.open(at('model'));
+    const folder = await openModelFolder(at('model'));
     const { tokenizer } = await folder.processor();
     const { question } = counting.describe('test', 0);
     const ids = tokenizer.encode(question);

@@ -32,7 +32,7 @@ describe('the process', () => {
   test('--version and --help go to stdout with exit code 0', async () => {
     const manifest = JSON.parse(await readFile(path.resolve(MAIN, '../../package.json'), 'utf8'));
     expect(await node('--version')).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
-    for (const command of ['demo', 'ask', 'train', 'eval', 'init', 'doctor']) {
+    for (const command of ['demo', 'ask', 'train', 'eval', 'init', 'inspect', 'doctor']) {
       const { code, stdout, stderr } = await node(command, '--help');
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(stdout).toMatch(/Usage: .*Options:.*Examples:\n {2}\$ mindseye/s);

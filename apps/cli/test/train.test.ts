@@ -1,7 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { loadAdapter } from '@mindseye/latent-reasoning/node';
-import { ModelFolder } from '@mindseye/qwen-vl/node';
+import { openModelFolder } from '@mindseye/qwen-vl/node';
 import { describe, expect, test } from 'vitest';
 import { mindseye, refuse, succeed } from './support/command.js';
 import { contentOf, useWorkspace } from './support/workspace.js';
@@ -55,8 +55,8 @@ describe('train', () => {
       '4',
     ];
     await succeed('train', '--model', at('model'), '--output', at('full'), ...sft);
-    const folder = await ModelFolder.open(at('full'));
-    expect(await folder.config()).toEqual(await (await ModelFolder.open(at('model'))).config());
+    const folder = await openModelFolder(at('full'));
+    expect(await folder.config()).toEqual(await (await openModelFolder(at('model'))).config());
     expect(await readFile(at('full', 'model.safetensors'))).not.toEqual(
       await readFile(at('model', 'model.safetensors')),
     );

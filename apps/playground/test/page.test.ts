@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { counting } from '@mindseye/eval';
 import { createWasmDevice } from '@mindseye/wasm-backend';
@@ -25,6 +28,18 @@ const facts = (page: Page) => page.locator('.facts');
 /** An answer as the page writes it. */
 const shown = (text: string) =>
   text === '' ? '(no text)' : text.replaceAll(/\p{Cc}/gu, (c) => JSON.stringify(c).slice(1, -1));
+
+/** Serves the files of an example model to the page. @returns their folders and names */
+async function serveExample(page: Page, example: string): Promise<[part: string, name: string][]> {
+  await page.route('**/models/source/**', (route) =>
+    route.fulfill({
+      body: readFileSync(path.join(example, new URL(route.request().url()).pathname.split('/source/')[1]!)),
+    }),
+  );
+  return ['model', 'adapter'].flatMap((part) =>
+    readdirSync(path.join(example, part)).map((name): [string, string] => [part, name]),
+  );
+}
 
 async function buildRandomModel(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Build a random model' }).click();
@@ -82,6 +97,57 @@ test('a model folder answers in the page as it does in Node, under every conditi
   await page.getByText('Where the latents looked').waitFor();
   expect(await answer(page).textContent()).toBe(await inNode('bottleneck'));
   expect(errors).toEqual([]);
+});
+
+test('a model folder from this machine answers as the one beside the page, also without a picker of folders', async () => {
+  const { page, errors } = await site.open(NO_MODEL);
+  await page.getByText('There is no trained model beside this page').waitFor();
+  const example = fileURLToPath(new URL('../../../examples/tiny-livr', import.meta.url));
+  await page.getByLabel('Model folder').setInputFiles(example);
+  await page.getByText('tiny-livr, from this machine').waitFor();
+  expect(await page.locator('dd', { hasText: 'adapter' }).innerText()).toMatch(/^776,320 \+ \d/);
+
+  const beside = await site.open();
+  await beside.page.getByText('tiny-livr, trained to count').waitFor();
+  const [chosen, bundled] = [await ask(page), await ask(beside.page)];
+  expect(chosen).toBe(bundled);
+  expect(chosen).toMatch(/^\d+$/);
+
+  // The picker gives a handle in place of files; the page's own file system has handles without a person.
+  await page.evaluate(
+    async (names) => {
+      const root = await (await navigator.storage.getDirectory()).getDirectoryHandle('picked', { create: true });
+      for (const [part, name] of names) {
+        const folder = await root.getDirectoryHandle(part, { create: true });
+        const content = await (await fetch(`models/source/${part}/${name}`)).arrayBuffer();
+        const writable = await (await folder.getFileHandle(name, { create: true })).createWritable();
+        await writable.write(content);
+        await writable.close();
+      }
+      Object.assign(window, { showDirectoryPicker: async () => root });
+    },
+    await serveExample(page, example),
+  );
+  await page.getByRole('button', { name: 'Open a model folder' }).click();
+  await page.getByText('picked, from this machine').waitFor();
+  expect(await ask(page)).toBe(bundled);
+  expect(errors).toEqual([]);
+});
+
+test('a folder without a model, and one that lacks files, end in one line that names what is missing', async () => {
+  const { page } = await site.open(NO_MODEL);
+  await page.getByText('There is no trained model beside this page').waitFor();
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'model-'));
+  try {
+    await writeFile(path.join(folder, 'config.json'), '{}');
+    await page.getByLabel('Model folder').setInputFiles(folder);
+    const alert = page.getByRole('alert');
+    await alert.getByText('missing model.safetensors or model.safetensors.index.json, tokenizer.json').waitFor();
+    expect((await alert.innerText()).replace(/\s*Dismiss$/, '')).not.toContain('\n');
+    await buildRandomModel(page);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 test('a damaged model ends in one line that names the file, and another model can be opened', async () => {

@@ -1,20 +1,30 @@
 export {
+  type LayerSettings,
   type LoraConfig,
-  type LoraPair,
-  type LoraParameters,
-  initializeLora,
+  type ModuleNames,
+  languageTargets,
+  layerSettings,
   livrLora,
-  loraHook,
-  loraTargets,
-} from './lora/lora.js';
+} from './lora/config.js';
+export { type LoraPair, type LoraParameters, initializeLora, loraHook } from './lora/lora.js';
+export { fullMatch } from './lora/python-pattern.js';
+export { linearLayers, loraTargets } from './lora/targets.js';
+export type { KeyLayout, PeftAdapter, TrainedRows } from './lora/adapter.js';
+export { type PeftEntriesOptions, peftEntries, readPeftAdapter } from './lora/peft.js';
+export { peftConfig } from './lora/peft-config.js';
+export { isMlxAdapter, readMlxAdapter } from './lora/mlx.js';
+export { readAdapter } from './lora/read-adapter.js';
+export { withAdapter } from './lora/with-adapter.js';
+export { type AdapterSelection, type AdapterSet, type WeightedAdapter, adapterSet } from './lora/adapter-set.js';
 export {
-  type PeftAdapter,
-  type TrainedRows,
-  checkAdapterFits,
-  peftConfig,
-  peftEntries,
-  readPeftAdapter,
-} from './lora/peft.js';
+  type MergePlan,
+  type MergeStep,
+  type MergedCheckpoint,
+  mergeAdapter,
+  mergeCheckpoint,
+  mergePlan,
+} from './lora/merge.js';
+export { type AdapterCheck, type AdapterReport, checkAdapterFits } from './lora/report.js';
 export type { Method, Stage } from './method.js';
 export { methods } from './methods/index.js';
 export { livr } from './methods/livr.js';
@@ -25,6 +35,7 @@ export { type BatchOperands, type ImageGroup, type TrainingExample, batchOperand
 export { answerLoss, batchHidden } from './train/loss.js';
 export { type TrainableSetup, type Trainables, initializeTrainables, modelOf } from './train/trainables.js';
 export {
+  type LossMean,
   type StepEvent,
   Trainer,
   type TrainerOptions,
@@ -34,6 +45,7 @@ export {
 } from './train/trainer.js';
 export {
   type AnswerCondition,
+  type AnswerOptions,
   type AttentionMap,
   LatentModel,
   type LatentModelOptions,

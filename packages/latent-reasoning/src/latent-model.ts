@@ -8,17 +8,20 @@
 import {
   type GridThw,
   type GenerateRequest,
-  type ImagePatches,
+  type VisionItem,
   type ModelContext,
   type Processor,
   Qwen2_5_VL,
+  type PixelBudget,
   type RasterImage,
   type SequenceOperands,
+  type VideoFrames,
   embedTokens,
   imagePatches,
   languageForward,
-  ropeIndex,
+  rowPositions,
   sequenceOperands,
+  visualQuestion,
 } from '@mindseye/qwen-vl';
 import { type Device, type Tensor, compile, tensor } from '@mindseye/tensor-core';
 import { type MaskName, bottleneckTable, maskTable, role } from './roles.js';
@@ -35,6 +38,10 @@ export type AnswerOptions = Pick<
 export interface Question extends AnswerOptions {
   readonly question: string;
   readonly images: readonly RasterImage[];
+  /** Before the question and after the images. */
+  readonly videos?: readonly VideoFrames[];
+  /** How many pixels or visual tokens images and videos may take; as the checkpoint says when left out. */
+  readonly budget?: PixelBudget;
   readonly condition?: AnswerCondition;
 }
 
@@ -58,7 +65,7 @@ export interface LatentModelOptions {
 interface Prepared {
   readonly sequence: LatentSequence;
   readonly positions: Int32Array;
-  readonly images: readonly ImagePatches[];
+  readonly images: readonly VisionItem[];
 }
 
 export class LatentModel {
@@ -112,8 +119,9 @@ export class LatentModel {
    * Where the latents looked: their attention to the visual tokens, averaged over latents, heads and layers, one map per
    * image. Without latents, where the last token of the prompt looked (nowhere, under the bottleneck).
    */
-  async attentionMaps({ question, images, condition = 'standard' }: Question): Promise<AttentionMap[]> {
-    const { sequence, positions, images: patches } = this.#prepare(question, images, condition);
+  async attentionMaps(question: Question): Promise<AttentionMap[]> {
+    const { condition = 'standard' } = question;
+    const { sequence, positions, images: patches } = this.#prepare(question);
     const { config } = this.model.context;
     const operands = sequenceOperands(config, [{ inputIds: sequence.inputIds, grids: sequence.grids, positions }]);
     const visualTokens = await this.model.encodeImages(patches);
@@ -138,29 +146,35 @@ export class LatentModel {
     return splitByImage(received, sequence, config.visionConfig.spatialMergeSize);
   }
 
-  #prepare(question: string, images: readonly RasterImage[], condition: AnswerCondition): Prepared {
+  #prepare({ question, images, videos = [], budget, condition = 'standard' }: Question): Prepared {
     const { context } = this.model;
-    const { inputIds, vision } = this.processor.ask(question, images, { addGenerationPrompt: true });
+    const messages = visualQuestion(question, images.length, videos.length);
+    const { inputIds, secondsPerGrid, vision } = this.processor.process(
+      messages,
+      { images, videos },
+      { addGenerationPrompt: true, ...(budget && { budget }) },
+    );
     const patches = imagePatches(vision!);
     const grids: GridThw[] = patches.map(({ grid }) => grid);
     const tokens = {
-      imageTokenId: context.config.imageTokenId,
+      ...context.config,
       endOfTurnId: this.processor.tokenizer.requireId('<|im_end|>'),
       latentIds: this.latentIds,
     };
     const full = latentSequence({ inputIds, grids }, tokens);
-    const { positions } = ropeIndex(full.inputIds, grids, context.config, context.config.visionConfig.spatialMergeSize);
+    const { positions } = rowPositions(context.config, { inputIds: full.inputIds, grids, secondsPerGrid });
     const kept = condition.endsWith('no-latents') ? withoutLatents(full, positions) : { sequence: full, positions };
     return { ...kept, images: patches };
   }
 
-  #request({ question, images, condition = 'standard', maxNewTokens = 16, ...options }: Question): GenerateRequest {
-    const { sequence, positions, images: patches } = this.#prepare(question, images, condition);
+  #request(question: Question): GenerateRequest {
+    const { question: _, images: __, videos: ___, budget: ____, condition = 'standard', ...options } = question;
+    const { sequence, positions, images: patches } = this.#prepare(question);
     return {
+      maxNewTokens: 16,
       ...options,
       row: { inputIds: sequence.inputIds, positions },
       images: patches,
-      maxNewTokens,
       ...(condition.startsWith('bottleneck') && {
         roles: { prompt: sequence.roles, generated: role.answer, table: bottleneckTable },
       }),

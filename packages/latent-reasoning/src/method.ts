@@ -3,7 +3,7 @@
  *
  * The trainer, the evaluation and the command read recipes and know no method by name.
  */
-import type { LoraConfig } from './lora/lora.js';
+import type { LoraConfig } from './lora/config.js';
 import type { MaskName } from './roles.js';
 
 export interface Stage {

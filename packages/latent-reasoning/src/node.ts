@@ -1,15 +1,22 @@
 /** Adapters and training checkpoints as files. */
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { InvalidInputError } from '@mindseye/qwen-vl';
 import type { Device } from '@mindseye/tensor-core';
 import { openSafetensorsFile, writeJsonAtomic, writeSafetensors } from '@mindseye/tensor-core/node';
-import { type PeftAdapter, peftConfig, peftEntries, readPeftAdapter } from './lora/peft.js';
+import type { PeftAdapter } from './lora/adapter.js';
+import { type PeftEntriesOptions, peftEntries } from './lora/peft.js';
+import { peftConfig } from './lora/peft-config.js';
+import { readAdapter } from './lora/read-adapter.js';
 import { type RunIdentity, checkpointEntries, restoreCheckpoint } from './train/checkpoint.js';
 import type { Trainables } from './train/trainables.js';
 import type { TrainingState } from './train/trainer.js';
 
-const [configFile, weightsFile] = ['adapter_config.json', 'adapter_model.safetensors'];
+const [configFile, weightsFile, mlxWeightsFile] = [
+  'adapter_config.json',
+  'adapter_model.safetensors',
+  'adapters.safetensors',
+];
 
 /** Writes a PEFT adapter folder. Each file is complete or not there. */
 export async function saveAdapter(
@@ -17,17 +24,20 @@ export async function saveAdapter(
   adapter: PeftAdapter,
   baseModel: string,
   device: Device,
+  options: PeftEntriesOptions = {},
 ): Promise<void> {
-  await writeSafetensors(path.join(folder, weightsFile), await peftEntries(adapter, device), { format: 'pt' });
-  await writeJsonAtomic(path.join(folder, configFile), peftConfig(adapter, baseModel));
+  await writeSafetensors(path.join(folder, weightsFile), await peftEntries(adapter, device, options), { format: 'pt' });
+  await writeJsonAtomic(path.join(folder, configFile), peftConfig(adapter, baseModel, options));
 }
 
-/** Reads a PEFT adapter folder. */
+/** Reads an adapter folder of PEFT, or of MLX. */
 export async function loadAdapter(folder: string): Promise<PeftAdapter> {
   const location = path.join(folder, configFile);
-  const source = await openSafetensorsFile(path.join(folder, weightsFile));
+  const names = await readdir(folder).catch((): string[] => []);
+  const file = names.includes(mlxWeightsFile) && !names.includes(weightsFile) ? mlxWeightsFile : weightsFile;
+  const source = await openSafetensorsFile(path.join(folder, file));
   try {
-    return await readPeftAdapter(await readJsonFile(location), source, folder);
+    return await readAdapter(await readJsonFile(location), source, folder);
   } finally {
     await source.close();
   }

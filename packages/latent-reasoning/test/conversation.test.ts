@@ -30,3 +30,13 @@ test('an assistant turn that was cut off has no label', () => {
   const { labels } = conversationSequence([start, assistant, newline, 60], [], tokens);
   expect([...labels]).toEqual([ignoredLabel, ignoredLabel, ignoredLabel, ignoredLabel]);
 });
+
+test('what the template writes after a turn is labelled with it where it is there', () => {
+  const turn = [start, assistant, newline, 60, end];
+  const labelsOf = (ids: readonly number[]): number[] =>
+    [...conversationSequence(ids, [], { ...tokens, afterTurn: [newline] }).labels].filter(
+      (label) => label !== ignoredLabel,
+    );
+  expect(labelsOf([...turn, newline, ...turn])).toEqual([60, end, newline, 60, end]);
+  expect(labelsOf([...turn, 50])).toEqual([60, end]);
+});

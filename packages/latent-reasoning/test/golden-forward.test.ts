@@ -113,7 +113,7 @@ describe.each(stages)('stage $stage', ({ stage, mask }) => {
     const expected = await readTensors('adapter-logits.safetensors');
     const adapter = await loadAdapter(adapterFolder);
     expect(adapter.config).toMatchObject({ rank: 4, alpha: 8, dropout: 0 });
-    expect(new Set(adapter.config.targetModules)).toEqual(new Set(languageLinearNames));
+    expect(adapter.config.targetModules).toContain(languageLinearNames.join('|'));
     expect(adapter.tokenRows!.ids).toEqual(latentIds);
     checkAdapterFits(adapter, parameterShapes(config));
     const adapted = {

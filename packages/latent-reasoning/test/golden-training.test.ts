@@ -1,5 +1,5 @@
 /** Five optimiser steps against torch, transformers and PEFT: losses, norms, gradients and the weights after each step. */
-import { type Device, createReferenceDevice, valueAndGrad } from '@mindseye/tensor-core';
+import { createReferenceDevice, valueAndGrad } from '@mindseye/tensor-core';
 import { createWasmDevice } from '@mindseye/wasm-backend';
 import { describe, expect, test } from 'vitest';
 import {
@@ -13,13 +13,14 @@ import {
   labelCount,
   livr,
   modelOf,
-  peftEntries,
 } from '../src/index.js';
 import { loadAdapter } from '../src/node.js';
 import {
   adapterFolder,
+  distance,
   largestDifference,
   latentIds,
+  peftNamed,
   readExamples,
   readJson,
   readTensors,
@@ -34,19 +35,6 @@ interface GoldenTraining {
 
 const steps = 5;
 const relative = (actual: number, expected: number): number => Math.abs(actual - expected) / Math.abs(expected);
-
-/** Euclidean distance. */
-const distance = (a: Float32Array, b: Float32Array): number => Math.hypot(...a.map((value, i) => value - b[i]!));
-
-/** Trainables under their names in a PEFT file. */
-async function peftNamed(
-  { lora, rows }: Trainables,
-  setup: TrainableSetup,
-  device: Device,
-): Promise<Map<string, Float32Array>> {
-  const entries = await peftEntries({ config: setup.lora, lora, tokenRows: { ids: latentIds, rows: rows! } }, device);
-  return new Map(entries.map(({ name, data }) => [name, data as Float32Array]));
-}
 
 describe.each([
   { variant: 'tied-head', head: 'tied' },
@@ -87,7 +75,7 @@ describe.each([
         return answerLoss(modelOf(setup, trainables), batchOperands(config, examples, total), 'bottleneck');
       });
       const [, gradients] = lossOf(start);
-      const grads = await peftNamed(gradients, setup, device);
+      const grads = await peftNamed(gradients, setup.lora, device);
       const gradientNames = expected.names().filter((name) => name.startsWith('grad.'));
       expect(gradientNames.length).toBe(grads.size);
       for (const name of gradientNames) {
@@ -108,11 +96,11 @@ describe.each([
         start,
       );
       expect(trainer.totalSteps).toBe(steps);
-      const initial = await peftNamed(start, setup, device);
+      const initial = await peftNamed(start, setup.lora, device);
       const compareWeights = async (prefix: string): Promise<void> => {
         const names = expected.names().filter((name) => name.startsWith(prefix));
         expect(names.length).toBeGreaterThan(0);
-        const weights = await peftNamed(trainer.state.trainables, setup, device);
+        const weights = await peftNamed(trainer.state.trainables, setup.lora, device);
         for (const name of names) {
           const [own, reference] = [name.slice(prefix.length), await expected.readFloat32(name)];
           const moved = distance(reference, initial.get(own)!);

@@ -1,6 +1,6 @@
 /** LoRA against its definition: initial no-op, merged weights, targets, dropout. */
-import { type ModelContext, type Weights, languageLinearNames, parameterShapes, presets } from '@mindseye/qwen-vl';
-import { add, createReferenceDevice, evaluate, matmul, mul, tensor } from '@mindseye/tensor-core';
+import { type ModelContext, languageLinearNames, parameterShapes, presets } from '@mindseye/qwen-vl';
+import { type Tensor, add, createReferenceDevice, evaluate, matmul, mul, tensor } from '@mindseye/tensor-core';
 import { describe, expect, test } from 'vitest';
 import {
   type LoraConfig,
@@ -13,7 +13,7 @@ import {
   loraTargets,
 } from '../src/index.js';
 import { largestDifference } from './support/golden.js';
-import { microConfig, microExample, microWeights } from './support/micro.js';
+import { microConfig, microExample, microTensors, microWeights } from './support/micro.js';
 
 const device = createReferenceDevice();
 const shapes = parameterShapes(microConfig);
@@ -93,7 +93,7 @@ describe('initial adapters', () => {
 describe('trained adapters', () => {
   test('are the model with W + (α/r)·B·A in place of W', async () => {
     const lora = trainedLora();
-    const merged: Record<string, Weights[string]> = { ...microWeights() };
+    const merged: Record<string, Tensor> = { ...microTensors() };
     for (const [path, { a, b }] of Object.entries(lora))
       merged[`${path}.weight`] = add(merged[`${path}.weight`]!, mul(matmul(b, a), config.alpha / config.rank));
     await evaluate(merged, { device });

@@ -45,15 +45,14 @@ async function sourceOf(entries: readonly SafetensorsEntry[]): Promise<Safetenso
 const entriesOf = (): Promise<SafetensorsEntry[]> => peftEntries(adapter, device);
 
 /** Everything of an adapter as plain values. */
-async function contentOf({ config: { targetModules, ...rest }, lora, tokenRows }: PeftAdapter): Promise<unknown> {
+async function contentOf({ config: own, lora, tokenRows }: PeftAdapter): Promise<unknown> {
   const pairs = await Promise.all(
     Object.entries(lora).map(
       async ([name, { a, b }]) => [name, a.shape, await a.data(device), b.shape, await b.data(device)] as const,
     ),
   );
   return {
-    ...rest,
-    targetModules: targetModules.toSorted(),
+    ...own,
     lora: pairs.toSorted(([one], [two]) => one.localeCompare(two)),
     ids: tokenRows?.ids,
     rows: await tokenRows?.rows.data(device),
@@ -129,17 +128,19 @@ describe('refused', () => {
   test.each([
     [{ peft_type: 'IA3' }, /peft_type/],
     [{ use_dora: true }, /use_dora: .*only plain LoRA adapters are supported/],
-    [{ use_rslora: true }, /use_rslora/],
+    [{ use_rslora: 'yes' }, /use_rslora/],
+    [{ target_modules: 7 }, /target_modules/],
+    [{ rank_pattern: { q_proj: 0 } }, /rank_pattern/],
+    [{ alpha_pattern: { q_proj: '4' } }, /alpha_pattern/],
+    [{ layers_to_transform: 'all' }, /layers_to_transform/],
     [{ fan_in_fan_out: true }, /fan_in_fan_out/],
     [{ lora_bias: true }, /lora_bias/],
     [{ bias: 'all' }, /bias/],
-    [{ modules_to_save: ['lm_head'] }, /modules_to_save/],
+    [{ modules_to_save: [1] }, /modules_to_save/],
     [{ alora_invocation_tokens: [1, 2] }, /alora_invocation_tokens/],
     [{ layer_replication: [[0, 1]] }, /layer_replication/],
     [{ target_parameters: ['mlp.experts'] }, /target_parameters/],
     [{ init_lora_weights: 'pissa' }, /init_lora_weights/],
-    [{ rank_pattern: { q_proj: 4 } }, /rank_pattern and alpha_pattern are not supported/],
-    [{ alpha_pattern: { q_proj: 4 } }, /rank_pattern and alpha_pattern are not supported/],
     [{ r: 0 }, /\br\b/],
     [{ r: 1e9 }, /\br\b/],
     [{ r: '2' }, /\br\b/],
@@ -188,27 +189,48 @@ describe('refused', () => {
       'another kind of tensor',
       (entries) => [
         ...entries,
-        { name: 'base_model.model.lm_head.weight', dtype: 'F32', shape: [1], data: new Float32Array(1) },
+        { name: 'base_model.model.model.norm.weight', dtype: 'F32', shape: [1], data: new Float32Array(1) },
       ],
-      /tensor base_model\.model\.lm_head\.weight is not a LoRA matrix/,
+      /tensor base_model\.model\.model\.norm\.weight is not a LoRA matrix/,
     ],
     [
-      'rows of the head',
+      'an adapted embedding',
       (entries) => [
         ...entries,
         {
-          name: 'base_model.model.lm_head.token_adapter.trainable_tokens_delta',
+          name: 'base_model.model.model.language_model.embed_tokens.lora_embedding_A',
+          dtype: 'F32',
+          shape: [2, 64],
+          data: new Float32Array(128),
+        },
+      ],
+      /tensor base_model\.model\.model\.language_model\.embed_tokens\.lora_embedding_A is not a LoRA matrix/,
+    ],
+    [
+      'a layer twice, under its old and its new name',
+      (entries) => [
+        ...entries,
+        { ...entries.at(-1)!, name: entries.at(-1)!.name.replace('model.language_model.', 'model.') },
+      ],
+      /two tensors are lora_B of model\.language_model\.layers\./,
+    ],
+    [
+      'rows of the norm',
+      (entries) => [
+        ...entries,
+        {
+          name: 'base_model.model.norm.token_adapter.trainable_tokens_delta',
           dtype: 'F32',
           shape: [2, 16],
           data: new Float32Array(32),
         },
       ],
-      /trains rows of lm_head; only rows of embed_tokens/,
+      /trains rows of \S*norm; only rows of embed_tokens/,
     ],
     [
       'rows that are missing',
       (entries) => entries.filter(({ name }) => !name.includes('token_adapter')),
-      /trainable_token_indices \(2 ids\) and the trained rows \(0\) do not fit/,
+      /trainable_token_indices \(2 ids\) and the trained rows \(0\) of \S+ do not fit/,
     ],
     ['nothing at all', () => [], /holds no LoRA matrix and no trained token row/],
   ];
@@ -219,22 +241,20 @@ describe('refused', () => {
     );
   });
 
-  test('ids that are not consecutive', async () => {
+  test.each([
+    [{ embed_tokens: [60, 60] }, /must be as many, each id once/],
+    [[60, 61, 62], /trainable_token_indices \(3 ids\) and the trained rows \(2\)/],
+    [null, /trainable_token_indices \(0 ids\) and the trained rows \(2\)/],
+    [{ embed_tokens: [-1, 60] }, /trainable_token_indices/],
+  ])('token ids %j for two rows', async (ids, message) => {
     await refused(
-      readPeftAdapter(
-        { ...settings, trainable_token_indices: { embed_tokens: [60, 63] } },
-        await sourceOf(await entriesOf()),
-      ),
-      /must be as many, with consecutive ids/,
-    );
-    await refused(
-      readPeftAdapter({ ...settings, trainable_token_indices: null }, await sourceOf(await entriesOf())),
-      /trainable_token_indices \(0 ids\) and the trained rows \(2\)/,
+      readPeftAdapter({ ...settings, trainable_token_indices: ids }, await sourceOf(await entriesOf())),
+      message,
     );
   });
 
   test('an adapter of another model', async () => {
-    const check = async (text: Partial<typeof microConfig.textConfig>): Promise<void> =>
+    const check = async (text: Partial<typeof microConfig.textConfig>): Promise<unknown> =>
       checkAdapterFits(
         adapter,
         parameterShapes({ ...microConfig, textConfig: { ...microConfig.textConfig, ...text } }),

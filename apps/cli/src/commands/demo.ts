@@ -49,7 +49,8 @@ export function demoCommand(terminal: Terminal): Command {
       await outputFileExists(options.heatmap);
       const questions = await questionsOf(image, question);
       const folders = await foldersOf(options);
-      const { model } = await openLatentModel(folders.model, folders.adapter, await openNamedDevice(options.device));
+      const device = await openNamedDevice(options.device);
+      const { model } = await openLatentModel(folders.model, folders.adapter, device, { terminal });
       const answers: DemoAnswer[] = [];
       for (const asked of questions) {
         const answer = await answerOne(model, asked);

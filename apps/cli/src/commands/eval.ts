@@ -17,11 +17,12 @@ import { openNamedDevice } from '../shared/device.js';
 import { CommandError, UsageError } from '../shared/errors.js';
 import { examplesOf } from '../shared/help.js';
 import { openLatentModel } from '../shared/model.js';
+import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions } from '../shared/model-files.js';
 import { deviceOption, integer, jsonOption, shard } from '../shared/options.js';
 import { answerBudget, latentSolver } from '../shared/solver.js';
 import type { Terminal } from '../shared/terminal.js';
 
-interface EvalOptions {
+interface EvalOptions extends ModelSourceOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly task: string;
@@ -38,9 +39,9 @@ interface EvalOptions {
 }
 
 export function evalCommand(terminal: Terminal): Command {
-  return new Command('eval')
+  return addModelSourceOptions(new Command('eval'))
     .description('measure a model on a task, and whether its latents cause its answers')
-    .requiredOption('--model <folder>', 'checkpoint folder')
+    .requiredOption('--model <model>', MODEL_ARGUMENT)
     .option('--adapter <folder>', 'PEFT adapter folder')
     .addOption(new Option('--task <name>', 'what to measure').choices(Object.keys(tasks)).makeOptionMandatory())
     .addOption(new Option('--split <name>', 'part of the task').choices(SPLITS).default('test'))
@@ -78,7 +79,10 @@ async function measure(options: EvalOptions, terminal: Terminal): Promise<Evalua
       `--limit ${limit}: the ${split} split of ${task.name} has ${task.splits[split]}; give at most that`,
     );
   const device = await openNamedDevice(options.device);
-  const { model, name, fingerprint } = await openLatentModel(options.model, options.adapter, device);
+  const { model, name, fingerprint } = await openLatentModel(options.model, options.adapter, device, {
+    ...options,
+    terminal,
+  });
   if (options.audit && model.latentIds.length === 0)
     throw new CommandError(
       `${name} has no latent tokens to audit; give the --adapter of a model trained with --method livr`,

@@ -6,6 +6,9 @@ import { demoCommand } from './demo.js';
 import { doctorCommand } from './doctor.js';
 import { evalCommand } from './eval.js';
 import { initCommand } from './init.js';
+import { mergeCommand } from './merge.js';
+import { quantizeCommand } from './quantize.js';
+import { inspectCommand } from './inspect.js';
 import { trainCommand } from './train.js';
 
 export const commands: readonly ((terminal: Terminal) => Command)[] = [
@@ -13,6 +16,9 @@ export const commands: readonly ((terminal: Terminal) => Command)[] = [
   askCommand,
   trainCommand,
   evalCommand,
+  mergeCommand,
+  quantizeCommand,
   initCommand,
+  inspectCommand,
   doctorCommand,
 ];

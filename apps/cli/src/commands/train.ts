@@ -9,6 +9,7 @@ import { CommandError, UsageError } from '../shared/errors.js';
 import { listFolder } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
 import { openBaseModel } from '../shared/model.js';
+import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions } from '../shared/model-files.js';
 import { deviceOption, integer, integerList, jsonOption, number } from '../shared/options.js';
 import { startProgress } from '../shared/progress.js';
 import type { Terminal } from '../shared/terminal.js';
@@ -21,7 +22,7 @@ import { saveResult } from '../train/result.js';
 import { type RunResult, prepareFolder, removeRunState, runFiles, runTraining } from '../train/run.js';
 import { validationAccuracy } from '../train/validation.js';
 
-interface TrainOptions extends RecipeOptions {
+interface TrainOptions extends RecipeOptions, ModelSourceOptions {
   readonly model: string;
   readonly task: string;
   readonly output: string;
@@ -43,9 +44,9 @@ export function trainCommand(terminal: Terminal): Command {
   const describe = Object.values(methods)
     .map(({ name, summary, source }) => `  ${name.padEnd(6)} ${summary} (${source})`)
     .join('\n');
-  return new Command('train')
+  return addModelSourceOptions(new Command('train'))
     .description('train a model on a generated task')
-    .requiredOption('--model <folder>', 'checkpoint folder to start from')
+    .requiredOption('--model <model>', `${MODEL_ARGUMENT}, to start from`)
     .addOption(new Option('--task <name>', 'what to train on').choices(Object.keys(tasks)).makeOptionMandatory())
     .requiredOption('--output <folder>', 'where the result and its log go')
     .addOption(new Option('--method <name>', 'how to train').choices(Object.keys(methods)).default('livr'))
@@ -100,7 +101,7 @@ async function train(
   const task = tasks[options.task]!;
   checkValidation(options, task);
   await checkOutput(options);
-  const base = await openBaseModel(options.model);
+  const base = await openBaseModel(options.model, { ...options, terminal });
   const device = await openNamedDevice(options.device);
   const latentIds = addLatentTokens(base.processor.tokenizer, method.latentTokens, base.config.textConfig.vocabSize);
   const data = taskTrainingSet({

@@ -1,16 +1,31 @@
-/** Opens a checkpoint folder, with an adapter if there is one, as something that answers questions. */
+/** Opens a checkpoint, with an adapter if there is one, as something that answers questions. */
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { LatentModel, type PeftAdapter, checkAdapterFits, latentIdsOf, modelOf } from '@mindseye/latent-reasoning';
-import { loadAdapter } from '@mindseye/latent-reasoning/node';
-import { type Processor, type Qwen2_5_VLConfig, type Weights, loadWeights, parameterShapes } from '@mindseye/qwen-vl';
-import { ModelFolder } from '@mindseye/qwen-vl/node';
-import type { Device } from '@mindseye/tensor-core';
-import { openCheckpointFolder } from '@mindseye/tensor-core/node';
+import {
+  LatentModel,
+  type PeftAdapter,
+  checkAdapterFits,
+  latentIdsOf,
+  modelOf,
+  readAdapter,
+} from '@mindseye/latent-reasoning';
+import {
+  type GenerationConfig,
+  type ModelFiles,
+  type ModelFolder,
+  type Processor,
+  type Qwen2_5_VLConfig,
+  type Weights,
+  parameterShapes,
+  shardNames,
+} from '@mindseye/qwen-vl';
+import { type Device, openCheckpoint } from '@mindseye/tensor-core';
+import { type ModelAccess, openFolder } from './model-files.js';
 
 export interface BaseModel {
   readonly folder: ModelFolder;
+  /** What PEFT calls it: a path, or a name on the hub without its revision. */
+  readonly name: string;
   readonly config: Qwen2_5_VLConfig;
   readonly weights: Weights;
   readonly processor: Processor;
@@ -18,18 +33,22 @@ export interface BaseModel {
   readonly fingerprint: string;
 }
 
-export async function openBaseModel(location: string): Promise<BaseModel> {
-  const folder = await ModelFolder.open(location);
-  const config = await folder.config();
-  const processor = await folder.processor();
-  const source = await openCheckpointFolder(location);
-  try {
-    const { weights } = await loadWeights(source, config, { location });
-    const files = [folder.fileName('config.json'), folder.fileName('tokenizer.json'), ...source.files];
-    return { folder, config, weights, processor, fingerprint: await fingerprintOf(files) };
-  } finally {
-    await source.close();
-  }
+/**
+ * @param model a folder, or `organisation/name@revision`
+ * @param device where the weights go as they are read; left out, they stay on the host
+ */
+export async function openBaseModel(model: string, access: ModelAccess, device?: Device): Promise<BaseModel> {
+  const folder = await openFolder(model, access);
+  const { config, weights } = await folder.loadWeights(device && { device });
+  const shards = (await shardNames(folder.files)) ?? ['model.safetensors'];
+  return {
+    folder,
+    name: folder.files.repository?.name ?? model,
+    config,
+    weights,
+    processor: await folder.processor(),
+    fingerprint: await fingerprintOf(folder.files, ['config.json', 'tokenizer.json', ...shards]),
+  };
 }
 
 export interface OpenedModel {
@@ -37,20 +56,22 @@ export interface OpenedModel {
   /** For people and records: the folders it was made of. */
   readonly name: string;
   readonly fingerprint: string;
+  /** How the checkpoint wants to be decoded. */
+  readonly generation: GenerationConfig;
 }
 
-/** @param adapterLocation a PEFT folder, as `mindseye train` writes it */
+/** @param adapterName a PEFT adapter, a folder as `mindseye train` writes it or a name on the hub */
 export async function openLatentModel(
-  location: string,
-  adapterLocation: string | undefined,
+  modelName: string,
+  adapterName: string | undefined,
   device: Device,
+  access: ModelAccess,
 ): Promise<OpenedModel> {
-  const base = await openBaseModel(location);
-  const adapter = adapterLocation === undefined ? undefined : await openAdapter(adapterLocation, base.config);
-  const files =
-    adapterLocation === undefined
-      ? []
-      : ['adapter_config.json', 'adapter_model.safetensors'].map((name) => path.join(adapterLocation, name));
+  const base = await openBaseModel(modelName, access, device);
+  // The revision is the model's.
+  const { revision: _, ...adapterAccess } = access;
+  const opened = adapterName === undefined ? undefined : await openAdapter(adapterName, base.config, adapterAccess);
+  const adapter = opened?.adapter;
   const latentIds = adapter ? (adapter.tokenRows?.ids ?? []) : latentIdsOf(base.processor.tokenizer);
   const setup = {
     config: base.config,
@@ -62,41 +83,60 @@ export async function openLatentModel(
   const context = modelOf(setup, { weights: {}, lora: adapter?.lora ?? {}, rows: adapter?.tokenRows?.rows ?? null });
   return {
     model: new LatentModel({ context, processor: base.processor, device, latentIds }),
-    name: [location, adapterLocation]
+    generation: await base.folder.generationConfig(),
+    name: [modelName, adapterName]
       .filter((part) => part !== undefined)
       .map((part) => path.basename(path.resolve(part)))
       .join(' + '),
     fingerprint: createHash('sha256')
       .update(base.fingerprint)
-      .update(await fingerprintOf(files))
+      .update(opened?.fingerprint ?? NO_FILES)
       .digest('hex'),
   };
 }
 
+/** The fingerprint of no files at all. */
+const NO_FILES = createHash('sha256').digest('hex');
+
 const NO_LORA = { rank: 1, alpha: 1, dropout: 0, targetModules: [] };
 
-async function openAdapter(location: string, config: Qwen2_5_VLConfig): Promise<PeftAdapter> {
-  const adapter = await loadAdapter(location);
-  checkAdapterFits(adapter, parameterShapes(config), location);
-  return adapter;
+/** As PEFT names it, or MLX. */
+const ADAPTER_WEIGHTS = ['adapter_model.safetensors', 'adapters.safetensors'] as const;
+
+interface OpenedAdapter {
+  readonly adapter: PeftAdapter;
+  readonly fingerprint: string;
+}
+
+/** Reads an adapter. @throws InvalidInputError when it is incomplete or is not one for the model */
+export async function openAdapter(name: string, config: Qwen2_5_VLConfig, access: ModelAccess): Promise<OpenedAdapter> {
+  const folder = await openFolder(name, { ...access, parts: ['adapter'], remoteParts: [] });
+  const { location, files } = folder;
+  const fileName = ADAPTER_WEIGHTS.find((file) => folder.has(file))!;
+  const source = await openCheckpoint((file) => files.open(file), { location, fileName });
+  try {
+    const adapter = await readAdapter(await folder.json('adapter_config.json'), source, location);
+    checkAdapterFits(adapter, parameterShapes(config), location);
+    return { adapter, fingerprint: await fingerprintOf(files, ['adapter_config.json', fileName]) };
+  } finally {
+    await source.close();
+  }
 }
 
 const SAMPLED_BYTES = 2 ** 20;
 
 /** SHA-256 over each file's size and its first and last mebibyte: enough to tell trainings apart, whatever the size. */
-async function fingerprintOf(files: readonly string[]): Promise<string> {
+async function fingerprintOf(files: ModelFiles, names: readonly string[]): Promise<string> {
   const hash = createHash('sha256');
-  for (const file of files) {
-    const handle = await open(file, 'r');
+  for (const name of names) {
+    const source = await files.open(name);
     try {
-      const { size } = await handle.stat();
-      hash.update(`${path.basename(file)} ${size}\n`);
-      for (const start of [0, Math.max(SAMPLED_BYTES, size - SAMPLED_BYTES)]) {
-        const { buffer, bytesRead } = await handle.read(Buffer.alloc(SAMPLED_BYTES), 0, SAMPLED_BYTES, start);
-        hash.update(buffer.subarray(0, bytesRead));
-      }
+      const { size } = source;
+      hash.update(`${name} ${size}\n`);
+      for (const start of [0, Math.max(SAMPLED_BYTES, size - SAMPLED_BYTES)])
+        hash.update(await source.read(Math.min(start, size), Math.min(SAMPLED_BYTES, Math.max(0, size - start))));
     } finally {
-      await handle.close();
+      await source.close?.();
     }
   }
   return hash.digest('hex');

@@ -22,6 +22,8 @@ export interface Terminal {
    * commands that have something to save, and that let the event loop turn now and then.
    */
   readonly catchInterrupts: () => AbortSignal;
+  /** As long as some work runs, an interrupt aborts its signal and does not end the process. */
+  readonly whileInterruptible: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
   /** What the user typed after `mindseye`. */
   readonly argv: readonly string[];
 }
@@ -38,19 +40,32 @@ export function processTerminal(): Terminal {
     isInteractive: Boolean(stderr.isTTY),
     colors: colored(stdout),
     noteColors: colored(stderr),
-    catchInterrupts,
+    catchInterrupts: () => listenForInterrupts().signal,
+    async whileInterruptible(work) {
+      const { signal, stop } = listenForInterrupts();
+      try {
+        return await work(signal);
+      } finally {
+        stop();
+      }
+    },
     argv: argv.slice(2),
   };
 }
 
-function catchInterrupts(): AbortSignal {
+const INTERRUPTS = ['SIGINT', 'SIGTERM'] as const;
+
+/** @returns the signal that an interrupt aborts, and the end of listening */
+function listenForInterrupts(): { readonly signal: AbortSignal; readonly stop: () => void } {
   const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      // The second time nobody wants to wait.
-      if (interruption.signal.aborted) process.exit(exitCodes.interrupted);
-      interruption.abort();
-    });
-  }
-  return interruption.signal;
+  const listener = (): void => {
+    // The second time nobody wants to wait.
+    if (interruption.signal.aborted) process.exit(exitCodes.interrupted);
+    interruption.abort();
+  };
+  for (const name of INTERRUPTS) process.on(name, listener);
+  const stop = (): void => {
+    for (const name of INTERRUPTS) process.off(name, listener);
+  };
+  return { signal: interruption.signal, stop };
 }

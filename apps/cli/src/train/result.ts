@@ -2,7 +2,6 @@
 import path from 'node:path';
 import type { Method, Trainables } from '@mindseye/latent-reasoning';
 import { saveAdapter } from '@mindseye/latent-reasoning/node';
-import type { Weights } from '@mindseye/qwen-vl';
 import { saveModelFiles } from '@mindseye/qwen-vl/node';
 import { type Device, tensor } from '@mindseye/tensor-core';
 import { writeSafetensors } from '@mindseye/tensor-core/node';
@@ -30,7 +29,7 @@ const writers: Readonly<Record<Method['trains'], typeof saveResult>> = {
     await saveAdapter(
       folder,
       { config: method.lora, lora, ...(rows && { tokenRows: { ids: latentIds, rows } }) },
-      base.folder.path,
+      base.name,
       device,
     );
   },
@@ -54,7 +53,11 @@ const writers: Readonly<Record<Method['trains'], typeof saveResult>> = {
 };
 
 /** The weights with the latent rows in their places in the embedding table. */
-async function withRows({ weights, rows }: Trainables, latentIds: readonly number[], device: Device): Promise<Weights> {
+async function withRows(
+  { weights, rows }: Trainables,
+  latentIds: readonly number[],
+  device: Device,
+): Promise<Trainables['weights']> {
   if (!rows) return weights;
   const name = 'model.language_model.embed_tokens.weight';
   const table = (await weights[name]!.data(device)) as Float32Array;

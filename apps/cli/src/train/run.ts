@@ -69,7 +69,7 @@ export interface RunResult {
 
 export async function runTraining(options: RunOptions): Promise<RunResult> {
   const { folder, setup, seed, identity, device } = options;
-  const start = await startOf(options, await initializeTrainables(setup, seed));
+  const start = await startOf(options, await initializeTrainables(setup, seed, device));
   const trainer = new Trainer(options, start);
   const stepsDone = 'progress' in start ? stepsBefore(options, start) : 0;
   const log = await TrainingLog.open(path.join(folder, runFiles.log), stepsDone);

@@ -31,6 +31,7 @@ export async function mindseye(argv: readonly string[], { interruptAt }: RunCond
       colors,
       noteColors: colors,
       catchInterrupts: () => interruption.signal,
+      whileInterruptible: (work) => work(interruption.signal),
       argv,
     },
     { debug: false },

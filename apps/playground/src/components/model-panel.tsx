@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import { MODEL_FOLDER } from '../state/catalog.js';
 import type { ModelState } from '../state/state.js';
 import type { ModelSource } from '../worker/protocol.js';
+import { FolderButton } from './folder-button.js';
 import type { ViewProps } from './view.js';
 
 /** Weights of every page that draws its own: one seed, one model. */
@@ -25,6 +26,7 @@ export function ModelPanel({ state: { model, catalog }, actions }: ViewProps): J
           Open the trained model
         </button>
       )}
+      {model.status !== 'starting' && <FolderButton onChoose={(choose) => void actions.chooseModel(choose)} />}
     </div>
   );
 }
@@ -61,9 +63,19 @@ function Loading({ source, progress }: Extract<ModelState, { status: 'loading' }
   );
 }
 
+type SourceNames = {
+  readonly [K in ModelSource['kind']]: (source: Extract<ModelSource, { kind: K }>) => string;
+};
+
+const names: SourceNames = {
+  files: () => 'tiny-livr, trained to count',
+  folder: ({ name }) => `${name}, from this machine`,
+  random: ({ seed }) => `random weights, seed ${seed}`,
+};
+
 function Facts({ source, summary }: Extract<ModelState, { status: 'ready' }>): JSX.Element {
   const facts: readonly (readonly [string, string])[] = [
-    ['Name', source.kind === 'random' ? `random weights, seed ${source.seed}` : 'tiny-livr, trained to count'],
+    ['Name', names[source.kind](source as never)],
     [
       'Parameters',
       `${summary.parameters.toLocaleString('en')} + ${summary.adapterParameters.toLocaleString('en')} adapter`,

@@ -60,6 +60,14 @@ export class Actions {
     await this.#attempt(open, () => this.#store.update({ model: { status: 'failed', source } }));
   }
 
+  /** Lets a person choose a model's folder and opens it; choosing none changes nothing. */
+  async chooseModel(choose: () => Promise<ModelSource | null>): Promise<void> {
+    await this.#attempt(async () => {
+      const source = await choose();
+      if (source) await this.openModel(source);
+    });
+  }
+
   async openScene(index: number): Promise<void> {
     await this.openPicture({ kind: 'scene', index: sceneNumber(index) });
   }

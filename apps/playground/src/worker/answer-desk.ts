@@ -1,6 +1,6 @@
 /** What the worker holds, a model and a picture, and what it does with them. */
 import type { LatentModel } from '@mindseye/latent-reasoning';
-import { InvalidInputError, type RasterImage } from '@mindseye/qwen-vl';
+import { InvalidInputError, type RasterImage, parameterCount } from '@mindseye/qwen-vl';
 import { openNamedDevice } from './devices.js';
 import { loadModel } from './load-model.js';
 import { type ModelParts, assembleModel } from './model-parts.js';
@@ -21,16 +21,17 @@ export class AnswerDesk {
   ): Promise<ModelSummary> {
     const start = performance.now();
     const device = await openNamedDevice(name);
-    const parts = source.kind === 'files' ? await loadModel(source, onProgress) : await randomModel(source.seed);
+    const parts =
+      source.kind === 'random' ? await randomModel(source.seed) : await loadModel(source, device, onProgress);
     this.#model = { parts, latent: assembleModel(parts, device) };
-    const { weights, trained, latentIds } = parts;
+    const { config, trained, latentIds } = parts;
     const adapter = [
       ...Object.values(trained.lora).flatMap(({ a, b }) => [a, b]),
       ...(trained.rows ? [trained.rows] : []),
     ];
     return {
       device: device.name,
-      parameters: elements(Object.values(weights)),
+      parameters: parameterCount(config),
       adapterParameters: elements(adapter),
       latents: latentIds.length,
       milliseconds: performance.now() - start,

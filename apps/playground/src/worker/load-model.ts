@@ -2,70 +2,69 @@
  * A model from the files of its folder: a Hugging Face checkpoint, with a PEFT adapter in `adapter/` if it has one.
  *
  * The adapter brings the latent tokens, their ids and their trained rows; a fully trained model has them in its tokenizer.
+ * A folder that holds the two beside each other, as `model/` and `adapter/`, is taken as the model with its adapter.
  */
-import { type PeftAdapter, checkAdapterFits, latentIdsOf, livrLora, readPeftAdapter } from '@mindseye/latent-reasoning';
+import { type PeftAdapter, checkAdapterFits, latentIdsOf, livrLora, readAdapter } from '@mindseye/latent-reasoning';
 import {
-  ChatTemplate,
-  Processor,
-  Tokenizer,
-  checkPreprocessorFitsModel,
-  loadWeights,
+  type ModelFiles,
+  ModelFolder,
+  type Qwen2_5_VLConfig,
+  directoryFiles,
+  fileListFiles,
+  httpFolder,
   parameterShapes,
-  resolveConfig,
-  resolveGenerationConfig,
-  resolvePreprocessorConfig,
 } from '@mindseye/qwen-vl';
-import { openCheckpoint } from '@mindseye/tensor-core';
-import { HttpFolder } from './http-folder.js';
+import { type Device, openCheckpoint } from '@mindseye/tensor-core';
 import type { ModelParts } from './model-parts.js';
 import type { LoadProgress, ModelSource } from './protocol.js';
 
-const ADAPTER = { config: 'adapter/adapter_config.json', weights: 'adapter_model.safetensors' } as const;
+type StoredSource = Exclude<ModelSource, { kind: 'random' }>;
 
+type Places = {
+  readonly [K in StoredSource['kind']]: (source: Extract<StoredSource, { kind: K }>) => Promise<ModelFiles>;
+};
+
+const places: Places = {
+  files: ({ base, files }) => httpFolder(base, { names: files }),
+  folder: async ({ folder }) => ('length' in folder ? fileListFiles(folder) : directoryFiles(folder)),
+};
+
+const openPlace = <K extends StoredSource['kind']>(source: Extract<StoredSource, { kind: K }>): Promise<ModelFiles> =>
+  places[source.kind as K](source);
+
+/** @param device where the weights go, one after another, as they are read */
 export async function loadModel(
-  { base, files }: Extract<ModelSource, { kind: 'files' }>,
+  source: StoredSource,
+  device: Device,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<ModelParts> {
-  const folder = new HttpFolder(base, files);
-
-  const config = resolveConfig(await folder.requiredJson('config.json'), 'config.json');
-  const generation = resolveGenerationConfig(await folder.json('generation_config.json'), config);
-  const preprocessor = resolvePreprocessorConfig(await folder.requiredJson('preprocessor_config.json'));
-  checkPreprocessorFitsModel(preprocessor, config);
-  const tokenizerConfig = await folder.json('tokenizer_config.json');
-  const tokenizer = Tokenizer.fromJson(await folder.requiredJson('tokenizer.json'), tokenizerConfig);
-  const template = ChatTemplate.fromSources({
-    jinja: await folder.text('chat_template.jinja'),
-    chatTemplateJson: await folder.json('chat_template.json'),
-    tokenizerConfig,
-  });
-
-  const checkpoint = await openCheckpoint((name) => folder.bytes(name), { location: folder.location });
-  const { weights } = await loadWeights(checkpoint, config, {
-    location: folder.location,
+  const place = await openPlace(source);
+  const files = place.names.has('config.json') ? place : ((await place.folder?.('model')) ?? place);
+  const folder = await ModelFolder.open(files);
+  const { config, weights } = await folder.loadWeights({
+    device,
     onProgress: (done, total) => onProgress({ done, total }),
   });
-
-  const adapter = await loadAdapter(folder);
-  if (adapter) checkAdapterFits(adapter, parameterShapes(config), `${folder.location}/adapter`);
+  const processor = await folder.processor();
+  const adapter = await loadAdapter((await files.folder?.('adapter')) ?? (await place.folder?.('adapter')), config);
   return {
     config,
-    generation,
-    processor: new Processor(tokenizer, template, preprocessor),
+    generation: await folder.generationConfig(),
+    processor,
     weights,
     trained: { weights: {}, lora: adapter?.lora ?? {}, rows: adapter?.tokenRows?.rows ?? null },
     lora: adapter?.config ?? livrLora,
-    latentIds: adapter ? (adapter.tokenRows?.ids ?? []) : latentIdsOf(tokenizer),
+    latentIds: adapter ? (adapter.tokenRows?.ids ?? []) : latentIdsOf(processor.tokenizer),
   };
 }
 
-async function loadAdapter(folder: HttpFolder): Promise<PeftAdapter | undefined> {
-  const config = await folder.json(ADAPTER.config);
-  if (config === undefined) return undefined;
-  const location = `${folder.location}/adapter`;
-  const source = await openCheckpoint((name) => folder.bytes(`adapter/${name}`), {
-    location,
-    fileName: ADAPTER.weights,
-  });
-  return readPeftAdapter(config, source, location);
+async function loadAdapter(files: ModelFiles | undefined, config: Qwen2_5_VLConfig): Promise<PeftAdapter | undefined> {
+  if (!files?.names.has('adapter_config.json')) return undefined;
+  const folder = await ModelFolder.open(files, ['adapter']);
+  const { location } = folder;
+  const fileName = folder.has('adapter_model.safetensors') ? 'adapter_model.safetensors' : 'adapters.safetensors';
+  const source = await openCheckpoint((name) => files.open(name), { location, fileName });
+  const adapter = await readAdapter(await folder.json('adapter_config.json'), source, location);
+  checkAdapterFits(adapter, parameterShapes(config), location);
+  return adapter;
 }

@@ -11,7 +11,7 @@ export type DeviceName = 'wasm' | 'webgpu';
 /** Ways to answer that the page offers, of those of `LatentModel`. */
 export type Condition = Extract<AnswerCondition, 'standard' | 'no-latents' | 'bottleneck'>;
 
-/** Where a model comes from: files under an address, or random weights drawn here. */
+/** Where a model comes from: files under an address, a folder on this machine, or random weights drawn here. */
 export type ModelSource =
   | {
       readonly kind: 'files';
@@ -19,6 +19,12 @@ export type ModelSource =
       readonly base: string;
       /** Names of the files that are there, relative to `base`. */
       readonly files: readonly string[];
+    }
+  | {
+      readonly kind: 'folder';
+      readonly name: string;
+      /** What a picker gives, or an input that chooses folders. */
+      readonly folder: FileSystemDirectoryHandle | readonly File[];
     }
   | { readonly kind: 'random'; readonly seed: number };
 

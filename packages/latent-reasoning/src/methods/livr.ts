@@ -5,7 +5,7 @@
  * the answer needs. Stage 2: the plain causal mask. The answer alone is supervised. Schedule and optimiser: appendix B,
  * single task (4 + 6 epochs). The paper does not state a gradient clip; 1.0 is the usual one.
  */
-import { livrLora } from '../lora/lora.js';
+import { livrLora } from '../lora/config.js';
 import type { Method } from '../method.js';
 
 export const livr: Method = {

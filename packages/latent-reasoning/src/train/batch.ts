@@ -5,7 +5,7 @@
  * compile. Only the rows of the hidden states that predict a label are sent through the output head.
  */
 import {
-  type ImagePatches,
+  type VisionItem,
   type Qwen2_5_VLConfig,
   type SequenceOperands,
   type VisionOperands,
@@ -21,7 +21,7 @@ const lengthStep = 8;
 export interface TrainingExample {
   readonly id: string;
   readonly sequence: LatentSequence;
-  readonly images: readonly ImagePatches[];
+  readonly images: readonly VisionItem[];
 }
 
 /** Images of one patch grid, to be run through a vision tower in training. */
@@ -39,7 +39,7 @@ export interface BatchOperands {
   readonly predictors: Tensor;
   /** i32 [n]; `ignoredLabel` in the padding of the list. */
   readonly labels: Tensor;
-  /** 1 / labelled tokens of the whole optimiser step, a scalar. */
+  /** 1 / what the summed loss is divided by, a scalar. */
   readonly lossScale: Tensor;
   /** Visual tokens [rows, hidden] where vision is frozen … */
   readonly features: Tensor | null;
@@ -54,21 +54,21 @@ export const labelCount = ({ sequence }: TrainingExample): number =>
 const roundUp = (length: number): number => Math.ceil(length / lengthStep) * lengthStep;
 
 /**
- * @param totalLabels labelled tokens of the whole optimiser step that this batch is part of
- * @param features visual tokens of each example, row-major [tokens, hidden]; the images are used when left out
+ * @param divisor of the summed loss: the labelled tokens of the whole optimiser step that this batch is part of, as a rule
+ * @param features visual tokens of each example, row-major [tokens, hidden]; the images are used when left out, and only then
  */
 export function batchOperands(
   config: Qwen2_5_VLConfig,
   examples: readonly TrainingExample[],
-  totalLabels: number,
+  divisor: number,
   features?: readonly Float32Array[],
 ): BatchOperands {
   const merge = config.visionConfig.spatialMergeSize;
   const hidden = config.textConfig.hiddenSize;
   const { groups, starts } = features ? { groups: [], starts: [] } : groupImages(config, examples);
   let row = 0;
-  const featureStarts = examples.map(({ images }) =>
-    images.map(({ grid }) => (row += visualTokens(grid, merge)) - visualTokens(grid, merge)),
+  const featureStarts = examples.map(({ sequence: { grids } }) =>
+    grids.map((grid) => (row += visualTokens(grid, merge)) - visualTokens(grid, merge)),
   );
   const length = roundUp(Math.max(...examples.map(({ sequence }) => sequence.inputIds.length)));
   const sequence = sequenceOperands(
@@ -99,7 +99,7 @@ export function batchOperands(
     roles: tensor(roles, [examples.length, length]),
     predictors: padded(predictors, 0),
     labels: padded(labels, ignoredLabel),
-    lossScale: tensor(1 / totalLabels),
+    lossScale: tensor(1 / divisor),
     features: features && row > 0 ? tensor(joined(features), [row, hidden]) : null,
     images: groups,
   };
@@ -120,11 +120,11 @@ function groupImages(
   config: Qwen2_5_VLConfig,
   examples: readonly TrainingExample[],
 ): { readonly groups: readonly ImageGroup[]; readonly starts: readonly (readonly number[])[] } {
-  const byGrid = new Map<string, ImagePatches[]>();
+  const byGrid = new Map<string, VisionItem[]>();
   for (const { images } of examples) {
     for (const image of images) byGrid.set(image.grid.join(), [...(byGrid.get(image.grid.join()) ?? []), image]);
   }
-  const startOf = new Map<ImagePatches, number[]>();
+  const startOf = new Map<VisionItem, number[]>();
   let row = 0;
   const groups = [...byGrid.values()].map((images) => {
     const { grid } = images[0]!;

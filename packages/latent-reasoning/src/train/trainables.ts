@@ -1,11 +1,23 @@
 /** What a run trains, as one tree of tensors, and the model that this tree makes of the frozen weights. */
 import { type ModelContext, type Qwen2_5_VLConfig, type Weights, parameterShapes } from '@mindseye/qwen-vl';
-import { type Tensor, fillNormal, seedFromString, tensor } from '@mindseye/tensor-core';
-import { type LoraConfig, type LoraParameters, initializeLora, loraHook } from '../lora/lora.js';
+import {
+  type Device,
+  type Tensor,
+  evaluate,
+  fillNormal,
+  masterWeights,
+  precisionPolicy,
+  seedFromString,
+  tensor,
+  weightShape,
+} from '@mindseye/tensor-core';
+import type { LoraConfig } from '../lora/config.js';
+import { type LoraParameters, initializeLora, loraHook } from '../lora/lora.js';
+import { rootMeanSquare } from './root-mean-square.js';
 
 export interface Trainables {
-  /** Every weight of the model in full training, else none. */
-  readonly weights: Weights;
+  /** Every weight of the model as f32 in full training, else none. */
+  readonly weights: Readonly<Record<string, Tensor>>;
   /** Adapters in LoRA training, else none. */
   readonly lora: LoraParameters;
   /** Embeddings [K, hidden] of the latent tokens, if there are any. */
@@ -26,20 +38,37 @@ export interface TrainableSetup {
   readonly gradientCheckpointing?: boolean;
 }
 
-/** Starting values. Latent rows are normal with the deviation of the embedding table's own entries. */
+/**
+ * Starting values. Latent rows are normal with the deviation of the embedding table's own entries.
+ *
+ * The base model may be in any storage for LoRA, which leaves it as it is. Full training makes f32 copies of 16-bit weights;
+ * f32 weights are taken over, and the first step gives them up.
+ *
+ * @param device where weights are; may be left out only while they are f32 arrays of the host
+ * @throws ShapeError for full training of a quantised weight
+ */
 export async function initializeTrainables(
   { config, weights, trains, lora, latentIds }: TrainableSetup,
   seed: number,
+  device?: Device,
 ): Promise<Trainables> {
   const table = weights['model.language_model.embed_tokens.weight']!;
   return {
-    weights: trains === 'full' ? weights : {},
+    weights: trains === 'full' ? await masters(weights, device) : {},
     lora: trains === 'lora' ? initializeLora(parameterShapes(config), lora, seed) : {},
     rows:
       latentIds.length === 0
         ? null
-        : latentRows(latentIds.length, table.shape[1]!, deviation(await table.data()), seed),
+        : latentRows(latentIds.length, weightShape(table)[1], await rootMeanSquare(table, device), seed),
   };
+}
+
+/** One weight at a time, so that no more than one is held twice beside those that are kept. */
+async function masters(weights: Weights, device: Device | undefined): Promise<Record<string, Tensor>> {
+  const all = masterWeights(weights, precisionPolicy({ weights: 'f32' })) as Record<string, Tensor>;
+  for (const [name, master] of Object.entries(all))
+    if (master !== weights[name]) await evaluate(master, device ? { device } : {});
+  return all;
 }
 
 function latentRows(count: number, width: number, scale: number, seed: number): Tensor {
@@ -48,12 +77,6 @@ function latentRows(count: number, width: number, scale: number, seed: number): 
     rows.map((value) => value * scale),
     [count, width],
   );
-}
-
-function deviation(values: ArrayLike<number>): number {
-  let squares = 0;
-  for (let i = 0; i < values.length; i++) squares += values[i]! * values[i]!;
-  return Math.sqrt(squares / Math.max(1, values.length));
 }
 
 /** The model that some trainables make. With `dropoutSeed` u32 [2] it is the training model. */

@@ -4,33 +4,31 @@
  * A run is a list of stages; a stage is epochs over the examples in a seeded order, batches of `batchSize` split into
  * micro-batches whose gradients add up, one AdamW step each, with clipping, warm-up and cosine. Order and dropout are
  * functions of (seed, stage, epoch, step) alone, so a run resumed from a snapshot goes on with the same losses to the bit.
+ *
+ * The loss of a step, with L labelled tokens in all and n micro-batches of Lᵢ:
+ *   tokens          Σ loss of a token / L, whatever the micro-batches are
+ *   micro-batches   mean over i of (Σ loss of a token of i / Lᵢ): short ones weigh more; what transformers does for models
+ *                   that take no `num_items_in_batch`, Qwen2.5-VL among them
  */
 import { Qwen2_5_VL, InvalidInputError } from '@mindseye/qwen-vl';
 import {
   type AdamWState,
   type Device,
-  type Hyperparameters,
   type Optimizer,
   RandomStream,
   type Tensor,
   adamW,
-  add,
-  clipByGlobalNorm,
-  compile,
   createSchedule,
   evaluate,
-  flatten,
-  mapTree,
   seedFromString,
   tensor,
-  valueAndGrad,
   warmupStepsFromRatio,
 } from '@mindseye/tensor-core';
 import type { Method, Stage } from '../method.js';
-import type { MaskName } from '../roles.js';
-import { type BatchOperands, type TrainingExample, batchOperands, labelCount } from './batch.js';
-import { answerLoss } from './loss.js';
-import { type TrainableSetup, type Trainables, modelOf } from './trainables.js';
+import { type TrainingExample, batchOperands, labelCount } from './batch.js';
+import { type CompiledSteps, compileSteps } from './compiled-steps.js';
+import { type EncodedExample, type ExampleCache, exampleCache } from './example-cache.js';
+import type { TrainableSetup, Trainables } from './trainables.js';
 
 /** Examples by number, made or read when asked for. The same number always gives the same example. */
 export interface TrainingSet {
@@ -46,7 +44,23 @@ export interface TrainerOptions {
   readonly seed: number;
   /** Examples whose gradients are computed at once; `method.batchSize` when left out. */
   readonly microBatchSize?: number;
+  /** Examples in another order in each epoch, or always in that of the set; `shuffled` when left out. */
+  readonly order?: 'shuffled' | 'sequential';
+  /** What the loss of a step is a mean over; `tokens` when left out. */
+  readonly lossMean?: LossMean;
+  /** Bytes of visual tokens kept from epoch to epoch where vision is frozen; 2 GiB when left out. */
+  readonly cacheBytes?: number;
 }
+
+const defaultCacheBytes = 2 ** 31;
+
+export type LossMean = 'tokens' | 'micro-batches';
+
+/** By what the summed loss of a micro-batch is divided. */
+const lossDivisors: Readonly<Record<LossMean, (stepLabels: number, ownLabels: number, parts: number) => number>> = {
+  tokens: (stepLabels) => stepLabels,
+  'micro-batches': (_stepLabels, ownLabels, parts) => ownLabels * parts,
+};
 
 /** Where a run is. */
 export interface TrainingProgress {
@@ -80,7 +94,7 @@ export interface StepEvent {
 export class Trainer {
   readonly #options: TrainerOptions;
   #state: TrainingState;
-  readonly #features = new Map<number, Float32Array>();
+  readonly #cache: ExampleCache;
   readonly #vision: Qwen2_5_VL;
   readonly #adamW: Optimizer<Trainables, AdamWState<Trainables>>;
   readonly #steps: CompiledSteps;
@@ -94,6 +108,7 @@ export class Trainer {
       'progress' in start
         ? start
         : { progress: { stage: 0, step: 0 }, trainables: start, optimizer: this.#adamW.init(start) };
+    this.#cache = exampleCache(options.cacheBytes ?? defaultCacheBytes);
     this.#vision = new Qwen2_5_VL({ config: options.setup.config, weights: options.setup.weights }, options.device);
     this.#steps = compileSteps(options, this.#adamW);
   }
@@ -140,23 +155,29 @@ export class Trainer {
   }
 
   async #step(stage: Stage, index: number, step: number): Promise<StepEvent> {
-    const { method, seed, microBatchSize = method.batchSize, device } = this.#options;
+    const { method, seed, microBatchSize = method.batchSize, device, lossMean = 'tokens' } = this.#options;
     const epochSteps = this.#epochSteps();
     const stageSteps = this.#stageSteps(stage);
     const epoch = Math.floor(step / epochSteps);
     const chosen = this.#batchIndices(index, epoch, step % epochSteps);
-    const examples = await Promise.all(chosen.map(async (at) => this.#options.data.example(at)));
+    const encoded = method.trains === 'lora' ? await this.#encoded(chosen) : undefined;
+    const examples = encoded
+      ? encoded.map(({ example }) => example)
+      : await Promise.all(chosen.map(async (at) => this.#options.data.example(at)));
     const unlabelled = examples.find((example) => labelCount(example) === 0);
     if (unlabelled)
       throw new InvalidInputError(`example "${unlabelled.id}" has no labelled token: make its sequence with an answer`);
-    const totalLabels = examples.reduce((sum, example) => sum + labelCount(example), 0);
+    const labelsOf = (part: readonly TrainingExample[]): number =>
+      part.reduce((sum, example) => sum + labelCount(example), 0);
+    const divisorOf = (part: readonly TrainingExample[]): number =>
+      lossDivisors[lossMean](labelsOf(examples), labelsOf(part), Math.ceil(examples.length / microBatchSize));
 
     const { trainables, optimizer } = this.#state;
     let total: { loss: Tensor; gradients: Trainables } | undefined;
     for (let start = 0; start < examples.length; start += microBatchSize) {
       const part = examples.slice(start, start + microBatchSize);
-      const features = method.trains === 'lora' ? await this.#featuresOf(part, chosen.slice(start)) : undefined;
-      const batch = batchOperands(this.#options.setup.config, part, totalLabels, features);
+      const features = encoded?.slice(start, start + microBatchSize).map((each) => each.features);
+      const batch = batchOperands(this.#options.setup.config, part, divisorOf(part), features);
       const dropoutSeed = tensor(Uint32Array.from(seedFromString(`dropout/${seed}/${index}/${step}/${start}`)));
       const result = await this.#steps.gradients(trainables, batch, dropoutSeed, stage.mask);
       total = total ? await this.#steps.accumulate(total, result) : result;
@@ -199,81 +220,26 @@ export class Trainer {
 
   /** The numbers of the examples of one batch, from the epoch's own shuffle. */
   #batchIndices(stage: number, epoch: number, batch: number): number[] {
-    const { data, method, seed } = this.#options;
+    const { data, method, seed, order: kind = 'shuffled' } = this.#options;
     const order = Array.from({ length: data.size }, (_, i) => i);
-    RandomStream.fromSeed(`order/${seed}/${stage}/${epoch}`).shuffle(order);
+    if (kind === 'shuffled') RandomStream.fromSeed(`order/${seed}/${stage}/${epoch}`).shuffle(order);
     return order.slice(batch * method.batchSize, (batch + 1) * method.batchSize);
   }
 
-  /** Visual tokens of each example, computed once in the run. */
-  async #featuresOf(examples: readonly TrainingExample[], indices: readonly number[]): Promise<Float32Array[]> {
-    const all: Float32Array[] = [];
-    for (const [i, example] of examples.entries()) {
-      let features = this.#features.get(indices[i]!);
-      if (!features) {
-        const encoded = await this.#vision.encodeImages(example.images);
-        features = encoded ? ((await encoded.data(this.#options.device)) as Float32Array) : new Float32Array(0);
-        this.#features.set(indices[i]!, features);
+  /** Examples with their visual tokens, made and encoded when they are not kept from an earlier epoch. */
+  async #encoded(indices: readonly number[]): Promise<EncodedExample[]> {
+    const all: EncodedExample[] = [];
+    for (const index of indices) {
+      let entry = this.#cache.get(index);
+      if (!entry) {
+        const { images, ...example } = await this.#options.data.example(index);
+        const tokens = await this.#vision.encodeImages(images);
+        const features = tokens ? ((await tokens.data(this.#options.device)) as Float32Array) : new Float32Array(0);
+        entry = { example: { ...example, images: [] }, features };
+        this.#cache.set(index, entry);
       }
-      all.push(features);
+      all.push(entry);
     }
     return all;
   }
-}
-
-interface CompiledSteps {
-  gradients(
-    trainables: Trainables,
-    batch: BatchOperands,
-    dropoutSeed: Tensor,
-    mask: MaskName,
-  ): Promise<{ loss: Tensor; gradients: Trainables }>;
-  accumulate(
-    total: { loss: Tensor; gradients: Trainables },
-    part: { loss: Tensor; gradients: Trainables },
-  ): Promise<{ loss: Tensor; gradients: Trainables }>;
-  update(
-    state: { trainables: Trainables; optimizer: AdamWState<Trainables> },
-    gradients: Trainables,
-    hyperparameters: Hyperparameters,
-  ): Promise<{ trainables: Trainables; optimizer: AdamWState<Trainables>; norm: Tensor }>;
-}
-
-function compileSteps(
-  { setup, method, device }: TrainerOptions,
-  adamw: Optimizer<Trainables, AdamWState<Trainables>>,
-): CompiledSteps {
-  const lossAndGradients = valueAndGrad(
-    (trainables: Trainables, batch: BatchOperands, dropoutSeed: Tensor, mask: MaskName) =>
-      answerLoss(modelOf(setup, trainables, dropoutSeed), batch, mask),
-  );
-  return {
-    gradients: compile(
-      (trainables: Trainables, batch: BatchOperands, dropoutSeed: Tensor, mask: MaskName) => {
-        const [loss, gradients] = lossAndGradients(trainables, batch, dropoutSeed, mask);
-        return { loss, gradients };
-      },
-      { device, donate: [1, 2], name: 'the gradient step' },
-    ),
-    accumulate: compile(
-      (total: { loss: Tensor; gradients: Trainables }, part: { loss: Tensor; gradients: Trainables }) => {
-        const parts = flatten(part);
-        let next = 0;
-        return mapTree(total, (leaf) => add(leaf, parts[next++]!));
-      },
-      { device, donate: [0, 1], name: 'gradient accumulation' },
-    ),
-    update: compile(
-      (
-        { trainables, optimizer }: { trainables: Trainables; optimizer: AdamWState<Trainables> },
-        gradients: Trainables,
-        hyperparameters: Hyperparameters,
-      ) => {
-        const clipped = clipByGlobalNorm(gradients, method.maxGradNorm);
-        const { parameters, state } = adamw.update(trainables, clipped.gradients, optimizer, hyperparameters);
-        return { trainables: parameters, optimizer: state, norm: clipped.norm };
-      },
-      { device, donate: [0, 1, 2], name: 'the optimiser step' },
-    ),
-  };
 }

@@ -1,13 +1,13 @@
 /** A model and a task so small that hundreds of training steps take seconds on the reference device. */
 import {
-  type ImagePatches,
+  type VisionItem,
   type GridThw,
   type Qwen2_5_VLConfig,
   type Weights,
   initializeWeights,
   tinyConfig,
 } from '@mindseye/qwen-vl';
-import { fillUniform, seedFromString } from '@mindseye/tensor-core';
+import { type Tensor, fillUniform, seedFromString } from '@mindseye/tensor-core';
 import {
   type Method,
   type TrainableSetup,
@@ -54,9 +54,12 @@ export const imageToken: number = microConfig.imageTokenId;
 export const endOfTurn: number = microConfig.eosTokenIds[0]!;
 
 export const microWeights = (seed = 1): Weights => initializeWeights(microConfig, seed);
+/** The same weights, known to be dense. */
+export const microTensors = (seed = 1): Readonly<Record<string, Tensor>> =>
+  microWeights(seed) as Readonly<Record<string, Tensor>>;
 
 /** An image of random patches. */
-export function microImage(name: string, grid: GridThw = [1, 4, 4]): ImagePatches {
+export function microImage(name: string, grid: GridThw = [1, 4, 4]): VisionItem {
   const { inChannels, temporalPatchSize, patchSize } = microConfig.visionConfig;
   const pixelValues = fillUniform(
     new Float32Array(grid[0] * grid[1] * grid[2] * inChannels * temporalPatchSize * patchSize ** 2),
@@ -66,7 +69,7 @@ export function microImage(name: string, grid: GridThw = [1, 4, 4]): ImagePatche
 }
 
 /** `start image end, 1 + i mod 3 question tokens, end of turn, header` as ids. */
-export function microPrompt(i: number, images: readonly ImagePatches[]): number[] {
+export function microPrompt(i: number, images: readonly VisionItem[]): number[] {
   const visual = images.flatMap(({ grid }) => [
     base.visionStartTokenId,
     ...Array.from({ length: (grid[0] * grid[1] * grid[2]) / 4 }, () => imageToken),
@@ -80,7 +83,7 @@ export function microPrompt(i: number, images: readonly ImagePatches[]): number[
 export function microExample(
   i: number,
   latentIds: readonly number[] = microLatents,
-  images: readonly ImagePatches[] = [microImage(`image ${i}`)],
+  images: readonly VisionItem[] = [microImage(`image ${i}`)],
 ): TrainingExample {
   const prompt = { inputIds: microPrompt(i, images), grids: images.map(({ grid }) => grid) };
   const tokens = { imageTokenId: imageToken, endOfTurnId: endOfTurn, latentIds };

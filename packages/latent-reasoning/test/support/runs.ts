@@ -10,7 +10,7 @@ import {
 
 /** A trainer at the start of a run. */
 export async function startTrainer(options: TrainerOptions): Promise<Trainer> {
-  return new Trainer(options, await initializeTrainables(options.setup, options.seed));
+  return new Trainer(options, await initializeTrainables(options.setup, options.seed, options.device));
 }
 
 /** Up to `steps` steps; all that are left when left out. */

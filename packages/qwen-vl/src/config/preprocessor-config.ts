@@ -80,6 +80,21 @@ export function resolvePreprocessorConfig(
   };
 }
 
+/**
+ * Pixel limits of video frames from the parsed content of a video_preprocessor_config.json; those it does not name are left out.
+ * @throws ConfigError in one line
+ */
+export function resolveVideoSettings(
+  json: unknown,
+  source: string = 'video_preprocessor_config.json',
+): { readonly minPixels?: number; readonly maxPixels?: number } {
+  const { min_pixels, max_pixels, size } = validate(schema, json, source);
+  const minPixels = min_pixels ?? size?.min_pixels ?? size?.shortest_edge ?? undefined;
+  const maxPixels = max_pixels ?? size?.max_pixels ?? size?.longest_edge ?? undefined;
+  ensure((minPixels ?? 0) <= (maxPixels ?? Infinity), source, `min_pixels ${minPixels} must not exceed max_pixels ${maxPixels}`);
+  return { ...(minPixels !== undefined && { minPixels }), ...(maxPixels !== undefined && { maxPixels }) };
+}
+
 /** @throws ConfigError if the patches this processor makes are not those the vision tower was built for */
 export function checkPreprocessorFitsModel(preprocessor: PreprocessorConfig, config: Qwen2_5_VLConfig): void {
   const vision = config.visionConfig;

@@ -17,4 +17,6 @@ export interface ModelFiles {
   open(name: string): Promise<ByteSource>;
   /** The files of a folder below this one, such as `adapter`; undefined when there is none. */
   folder?(name: string): Promise<ModelFiles | undefined>;
+  /** Of a model on a hub: what it is called there, and the commit that the files are of. */
+  readonly repository?: { readonly name: string; readonly revision: string; readonly commit: string };
 }

@@ -8,16 +8,16 @@ import { type GeneratedSequence, collectSequences } from '../generate/collect.js
 import { type Decoder, createDecoder } from '../generate/decode.js';
 import { positionTriples, reusableLength, visualSpans } from '../generate/prompt-cache.js';
 import type { DecodedStep, GenerateOptions, RoleMask } from '../generate/request.js';
-import type { ProcessedImages } from '../processor/image-processor.js';
+import type { VisualPatches } from '../processor/pack-patches.js';
 import type { ModelContext } from './context.js';
 import { type SequenceRow, rowPositions, visualTokens } from './sequence.js';
 import { type VisionItem, visionBatches } from './vision-batches.js';
 import { type VisionOperands, visionForward } from './vision.js';
 
-/** The images of a processor's result, one by one. Views, not copies. */
-export function imagePatches({ pixelValues, patchDimension, imageGridThw }: ProcessedImages): VisionItem[] {
+/** The images and videos of a processor's result one by one, in the order of the prompt. Views, not copies. */
+export function imagePatches({ pixelValues, patchDimension, grids }: VisualPatches): VisionItem[] {
   let start = 0;
-  return imageGridThw.map((grid) => {
+  return grids.map((grid) => {
     const end = start + grid[0] * grid[1] * grid[2] * patchDimension;
     const patches = { pixelValues: pixelValues.subarray(start, end), grid };
     start = end;

@@ -15,7 +15,7 @@ import type { ChatTemplate } from '../tokenizer/chat-template.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 
 /** What to write; each part given becomes its file or files. */
-export interface ModelFiles {
+export interface SavedModelParts {
   readonly config?: Qwen2_5_VLConfig;
   /** dtype named in config.json; that of the weights beside it. Default float32. */
   readonly dtype?: string;
@@ -29,7 +29,7 @@ export interface ModelFiles {
  * Creates the folder if needed and writes the given parts into it.
  * @throws FileError naming the file and the cure if the system refuses; files written before stay, none is half-written
  */
-export async function saveModelFiles(folder: string, files: ModelFiles): Promise<void> {
+export async function saveModelFiles(folder: string, files: SavedModelParts): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
   } catch (error) {

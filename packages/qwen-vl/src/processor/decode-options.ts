@@ -12,6 +12,11 @@ export interface DecodeImageOptions {
    * is what Pillow, and so most Python pipelines, do.
    */
   readonly orientation?: 'apply' | 'ignore';
+  /**
+   * What 8-bit samples the 16-bit ones of a grey PNG become. Default `high-byte`, the picture a viewer shows; `clip` is what
+   * Pillow's `convert("RGB")` does: everything above 255 turns white, so most such pictures are white throughout.
+   */
+  readonly sixteenBitGrey?: 'high-byte' | 'clip';
 }
 
 export const DEFAULT_MAX_PIXELS = 100_000_000;
@@ -22,6 +27,7 @@ export function completeOptions(options: DecodeImageOptions): Required<DecodeIma
     name: options.name ?? 'image',
     maxPixels: options.maxPixels ?? DEFAULT_MAX_PIXELS,
     orientation: options.orientation ?? 'apply',
+    sixteenBitGrey: options.sixteenBitGrey ?? 'high-byte',
   };
 }
 

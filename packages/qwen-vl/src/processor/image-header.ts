@@ -94,3 +94,6 @@ export function readImageHeader(bytes: Uint8Array): ImageHeader | null {
   const [format] = found;
   return { format, size: SIZE_READERS[format](new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)) };
 }
+
+/** Whether a PNG has grey samples of 16 bits, and no channel of alpha: what Pillow calls `I;16`. */
+export const isSixteenBitGreyPng = (png: Uint8Array): boolean => png[24] === 16 && png[25] === 0;

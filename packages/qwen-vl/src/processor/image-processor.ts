@@ -2,51 +2,61 @@
  * Image in, patches out: RGB, smart resize, bicubic, normalise, patchify.
  *
  * Several images give one `pixelValues` array, one after the other, and one grid each: the layout the vision tower and
- * transformers' `Qwen2VLImageProcessor` share. Nothing is padded, so images of different sizes go together.
+ * transformers' `Qwen2VLImageProcessor` share.
  */
-import { ImageError } from '../errors.js';
 import type { PreprocessorConfig } from '../config/types.js';
 import { describeImage, type ImageGeometry } from './coordinates.js';
-import { patchify, rescaleAndNormalize, type GridThw } from './patchify.js';
-import { toRgb, type RasterImage } from './raster.js';
-import { resizeBicubic } from './resize-bicubic.js';
-import { smartResize } from './smart-resize.js';
+import { packVisuals, type PreparedVisual, type VisualPatches } from './pack-patches.js';
+import type { GridThw } from './patchify.js';
+import type { PixelArithmetic } from './pixel-arithmetic.js';
+import { checkBudget, pixelLimits, sizeWithin, type PixelBudget } from './pixel-budget.js';
+import { checkRaster, type RasterImage } from './raster.js';
 
-/** Pixel budget of a call; it replaces that of the preprocessor configuration. One visual token is 28 x 28 pixels. */
-export interface PixelBudget {
-  readonly minPixels?: number;
-  readonly maxPixels?: number;
-}
-
-export interface ProcessedImages {
-  /** f32 [sum of gt * gh * gw, C * T * P * P]: the patches of all images in order. */
-  readonly pixelValues: Float32Array;
-  readonly patchDimension: number;
+export interface ProcessedImages extends VisualPatches {
+  /** `grids` by the name transformers gives them. */
   readonly imageGridThw: readonly GridThw[];
   /** Per image: sizes before and after, and how many visual tokens it takes. */
   readonly images: readonly ImageGeometry[];
 }
 
-/** More patches than this in one call (65536 visual tokens, 1.2 GB) means a wrong budget, not a large picture. */
-const MAX_PATCHES = 2 ** 18;
+export interface ImageProcessorOptions {
+  /** Default `pillow`. */
+  readonly arithmetic?: PixelArithmetic;
+}
 
 export class ImageProcessor {
   readonly config: PreprocessorConfig;
+  readonly arithmetic: PixelArithmetic;
 
-  constructor(config: PreprocessorConfig) {
+  constructor(config: PreprocessorConfig, { arithmetic = 'pillow' }: ImageProcessorOptions = {}) {
     this.config = config;
+    this.arithmetic = arithmetic;
   }
 
   /**
-   * The geometry an image of this size will get, without touching pixels.
-   * @throws ImageError if the aspect ratio is above 200
+   * The geometry an image of this size will get if it is alone, without touching pixels.
+   * @throws ImageError if the aspect ratio is above 200 or the budget contradicts itself
    */
   geometry(height: number, width: number, budget: PixelBudget = {}): ImageGeometry {
-    const { patchSize, mergeSize } = this.config;
-    const minPixels = budget.minPixels ?? Math.min(this.config.minPixels, budget.maxPixels ?? Infinity);
-    const maxPixels = budget.maxPixels ?? Math.max(this.config.maxPixels, minPixels);
-    const resized = smartResize(height, width, { factor: patchSize * mergeSize, minPixels, maxPixels });
-    return describeImage({ height, width }, resized, patchSize, mergeSize);
+    checkBudget(budget);
+    const { maxVisualTokens = Infinity, totalVisualTokens = Infinity } = budget;
+    return this.#geometry(height, width, budget, Math.min(maxVisualTokens, totalVisualTokens));
+  }
+
+  /**
+   * Checks an image.
+   * @param name what errors call it
+   * @throws ImageError if sizes and data do not fit
+   */
+  prepare(image: RasterImage, name: string, budget: PixelBudget): PreparedVisual {
+    checkRaster(image, name);
+    return {
+      name,
+      frames: [image],
+      arithmetic: this.arithmetic,
+      leastTokens: 1,
+      geometry: (maxTokens) => this.#geometry(image.height, image.width, budget, maxTokens),
+    };
   }
 
   /**
@@ -55,28 +65,16 @@ export class ImageProcessor {
    * @throws ImageError naming the image (1-based) and what is wrong with it
    */
   process(images: readonly RasterImage[], budget: PixelBudget = {}): ProcessedImages {
-    const { patchSize, temporalPatchSize } = this.config;
-    const rgb = images.map((image, index) => toRgb(image, `image ${index + 1}`));
-    const geometries = rgb.map((image, index) => {
-      try {
-        return this.geometry(image.height, image.width, budget);
-      } catch (error) {
-        throw error instanceof ImageError ? new ImageError(`image ${index + 1}: ${error.message}`) : error;
-      }
-    });
-    const patchDimension = 3 * temporalPatchSize * patchSize * patchSize;
-    const patches = geometries.reduce((sum, { gridThw: [t, h, w] }) => sum + t * h * w, 0);
-    if (patches > MAX_PATCHES) {
-      throw new ImageError(`${patches} patches are more than ${MAX_PATCHES}; lower maxPixels or pass fewer images`);
-    }
-    const pixelValues = new Float32Array(patches * patchDimension);
-    let offset = 0;
-    for (const [index, image] of rgb.entries()) {
-      const resized = resizeBicubic(image, geometries[index]!.resized);
-      const result = patchify(rescaleAndNormalize(resized, this.config), resized, this.config);
-      pixelValues.set(result.pixelValues, offset);
-      offset += result.pixelValues.length;
-    }
-    return { pixelValues, patchDimension, imageGridThw: geometries.map((image) => image.gridThw), images: geometries };
+    const prepared = images.map((image, index) => this.prepare(image, `image ${index + 1}`, budget));
+    const { pixelValues, patchDimension, grids, geometries } = packVisuals(prepared, this.config, budget);
+    return { pixelValues, patchDimension, grids, imageGridThw: grids, images: geometries };
+  }
+
+  #geometry(height: number, width: number, budget: PixelBudget, maxTokens: number): ImageGeometry {
+    const { patchSize, mergeSize } = this.config;
+    const limits = pixelLimits(this.config, budget);
+    const original = { height, width };
+    const resized = sizeWithin(original, patchSize * mergeSize, limits, maxTokens, budget.minPixels !== undefined);
+    return describeImage(original, resized, patchSize, mergeSize);
   }
 }

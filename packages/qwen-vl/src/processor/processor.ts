@@ -1,28 +1,54 @@
 /**
- * Messages and images to the inputs of the model: transformers' `Qwen2_5_VLProcessor`.
+ * Messages, images and videos to the inputs of the model: transformers' `Qwen2_5_VLProcessor`.
  *
- *   messages -> chat template -> text with one `<|image_pad|>` per image -> token ids, that one id repeated once per visual
- *   token; images -> patches.
+ *   messages -> chat template -> text with one `<|image_pad|>` per image and one `<|video_pad|>` per video -> token ids, those
+ *   ids repeated once per visual token; images and videos -> patches, in the order their places have in the prompt.
  *
  * For ordinary text the ids equal transformers' to the last one: the rendered text is tokenised as a whole. Special tokens
  * come from the template only; someone who types `<|im_end|>` gets those characters as plain text (see `TextGuard`).
  */
 import type { PreprocessorConfig } from '../config/types.js';
 import { ConversationError, quoteValue } from '../errors.js';
-import { MESSAGE_ROLES, type ChatTemplate, type Message, type RenderOptions } from '../tokenizer/chat-template.js';
+import { type ChatTemplate, type Message, type RenderOptions } from '../tokenizer/chat-template.js';
 import { IMAGE_TOKEN, VIDEO_TOKEN } from '../tokenizer/special-tokens.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { ImageProcessor, type PixelBudget, type ProcessedImages } from './image-processor.js';
+import { checkMessages, type VisualKind } from './check-messages.js';
+import type { ImageGeometry, VideoGeometry } from './coordinates.js';
+import { ImageProcessor, type ImageProcessorOptions } from './image-processor.js';
+import { packVisuals, type PreparedVisual, type VisualPatches } from './pack-patches.js';
+import type { GridThw } from './patchify.js';
+import type { PixelBudget } from './pixel-budget.js';
 import type { RasterImage } from './raster.js';
 import { TextGuard } from './text-guard.js';
+import type { VideoFrames } from './video.js';
+import { VideoProcessor, type VideoSettings } from './video-processor.js';
 
 /** What a position of the sequence holds: transformers' `mm_token_type_ids`. */
-export const TOKEN_TYPES: { readonly text: 0; readonly image: 1 } = { text: 0, image: 1 };
+export const TOKEN_TYPES: { readonly text: 0; readonly image: 1; readonly video: 2 } = { text: 0, image: 1, video: 2 };
 
 /** Positions `start` to `start + length - 1` of the sequence. */
 export interface TokenSpan {
   readonly start: number;
   readonly length: number;
+}
+
+/** Where the visual tokens of one image or video stand. */
+export interface VisualSpan extends TokenSpan {
+  readonly kind: VisualKind;
+  /** Its place in the list of images or of videos that was given. */
+  readonly index: number;
+}
+
+/** Patches and geometry of all images and videos of a conversation. */
+export interface ProcessedVisuals extends VisualPatches {
+  /** Seconds from one temporal patch to the next, for each of `grids`; undefined for an image. */
+  readonly secondsPerGrid: readonly (number | undefined)[];
+  /** Of the images alone, in order. */
+  readonly imageGridThw: readonly GridThw[];
+  /** Of the images alone, in order: sizes before and after, and how many visual tokens each takes. */
+  readonly images: readonly ImageGeometry[];
+  /** Of the videos alone, in order. */
+  readonly videos: readonly VideoGeometry[];
 }
 
 export interface ProcessedConversation {
@@ -32,63 +58,115 @@ export interface ProcessedConversation {
   readonly mmTokenTypeIds: Int32Array;
   /** Where each image's visual tokens stand, in order. */
   readonly imageSpans: readonly TokenSpan[];
-  /** Patches and geometry of the images; null for a conversation of text alone. */
-  readonly vision: ProcessedImages | null;
+  /** Where the visual tokens of each image and video stand, in the order of the prompt. */
+  readonly visualSpans: readonly VisualSpan[];
+  /** Patch grid of each image and video, in the order of the prompt. Empty for text alone. */
+  readonly grids: readonly GridThw[];
+  /** Beside `grids`: seconds from one temporal patch of a video to the next; undefined for an image. */
+  readonly secondsPerGrid: readonly (number | undefined)[];
+  /** Patches and geometry, pictures in the order of the prompt; null for a conversation of text alone. */
+  readonly vision: ProcessedVisuals | null;
+}
+
+/** The pictures of a conversation; `{ type: 'image' }` and `{ type: 'video' }` parts take them in order. */
+export interface ConversationVisuals {
+  readonly images?: readonly RasterImage[];
+  readonly videos?: readonly VideoFrames[];
 }
 
 export interface ProcessOptions extends RenderOptions {
+  /** Applies to images and to the frames of videos; `totalVisualTokens` to all of them together. */
   readonly budget?: PixelBudget;
 }
 
-const MAX_MESSAGES = 10_000;
+export interface ProcessorOptions extends ImageProcessorOptions {
+  /** Pixel limits of video frames. */
+  readonly video?: VideoSettings;
+}
 
 export class Processor {
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
   readonly imageProcessor: ImageProcessor;
+  readonly videoProcessor: VideoProcessor;
 
-  constructor(tokenizer: Tokenizer, chatTemplate: ChatTemplate, preprocessor: PreprocessorConfig) {
+  constructor(
+    tokenizer: Tokenizer,
+    chatTemplate: ChatTemplate,
+    preprocessor: PreprocessorConfig,
+    options: ProcessorOptions = {},
+  ) {
     this.tokenizer = tokenizer;
     this.chatTemplate = chatTemplate;
-    this.imageProcessor = new ImageProcessor(preprocessor);
+    this.imageProcessor = new ImageProcessor(preprocessor, options);
+    this.videoProcessor = new VideoProcessor(preprocessor, options.video);
   }
 
   /**
-   * @param messages the conversation; `{ type: 'image' }` parts take the images in order
-   * @param images as many as there are image parts; none is fine
-   * @throws ConversationError if counts differ, a message is malformed or the template fails; ImageError for an image
+   * @param messages the conversation; `{ type: 'image' }` and `{ type: 'video' }` parts take images and videos in order
+   * @param visuals as many as there are parts of their kind; a bare list is one of images; none is fine
+   * @throws ConversationError if counts differ, a message is malformed or the template fails; ImageError for an image or video
    */
   process(
     messages: readonly Message[],
-    images: readonly RasterImage[] = [],
+    visuals: readonly RasterImage[] | ConversationVisuals = [],
     options: ProcessOptions = {},
   ): ProcessedConversation {
-    checkMessages(messages, images.length);
-    const imageTokenId = this.tokenizer.requireId(IMAGE_TOKEN);
-    const videoTokenId = this.tokenizer.tokenToId(VIDEO_TOKEN);
+    const { images = [], videos = [] } = isList(visuals) ? { images: visuals } : visuals;
+    checkMessages(messages, { image: images.length, video: videos.length });
+    const budget = options.budget ?? {};
+    const kinds = new Map<number | string | undefined, VisualKind>([
+      [this.tokenizer.requireId(IMAGE_TOKEN), 'image'],
+      [videos.length > 0 ? this.tokenizer.requireId(VIDEO_TOKEN) : this.tokenizer.tokenToId(VIDEO_TOKEN), 'video'],
+    ]);
     const pieces = this.#render(messages, options);
-    const placeholders = pieces.filter((piece) => piece === imageTokenId).length;
-    if (placeholders !== images.length || pieces.includes(videoTokenId ?? -1)) {
-      throw new ConversationError(
-        `the chat template made ${placeholders} image placeholders for ${images.length} images; ` +
-          'use the template of a Qwen2.5-VL checkpoint',
-      );
-    }
-    const vision = images.length === 0 ? null : this.imageProcessor.process(images, options.budget);
+    const order = pieces.map((piece) => kinds.get(piece)).filter((kind) => kind !== undefined);
+    checkPlaceholders(order, { image: images.length, video: videos.length });
+
+    const waiting: Readonly<Record<VisualKind, PreparedVisual[]>> = {
+      image: images.map((image, index) => this.imageProcessor.prepare(image, `image ${index + 1}`, budget)),
+      video: videos.map((video, index) => this.videoProcessor.prepare(video, `video ${index + 1}`, budget)),
+    };
+    const taken = { image: 0, video: 0 };
+    const visualsInOrder = order.map((kind) => ({ kind, index: taken[kind]++ }));
+    const prepared = visualsInOrder.map(({ kind, index }) => waiting[kind][index]!);
+    const { geometries, ...patches } = packVisuals(prepared, this.imageProcessor.config, budget);
+
     const ids: number[] = [];
-    const imageSpans: TokenSpan[] = [];
+    const visualSpans: VisualSpan[] = [];
     for (const piece of pieces) {
       if (typeof piece === 'string') {
         for (const id of this.tokenizer.encode(piece)) ids.push(id);
         continue;
       }
-      const length = piece === imageTokenId ? vision!.images[imageSpans.length]!.visualTokens : 1;
-      if (piece === imageTokenId) imageSpans.push({ start: ids.length, length });
+      let length = 1;
+      if (kinds.has(piece)) {
+        length = geometries[visualSpans.length]!.visualTokens;
+        visualSpans.push({ ...visualsInOrder[visualSpans.length]!, start: ids.length, length });
+      }
       for (let count = 0; count < length; count++) ids.push(piece);
     }
     const mmTokenTypeIds = new Int32Array(ids.length);
-    for (const { start, length } of imageSpans) mmTokenTypeIds.fill(TOKEN_TYPES.image, start, start + length);
-    return { inputIds: Int32Array.from(ids), mmTokenTypeIds, imageSpans, vision };
+    for (const { kind, start, length } of visualSpans) mmTokenTypeIds.fill(TOKEN_TYPES[kind], start, start + length);
+    const isVideo = (geometry: ImageGeometry): geometry is VideoGeometry => 'secondsPerGrid' in geometry;
+    const secondsPerGrid = geometries.map((geometry) => (isVideo(geometry) ? geometry.secondsPerGrid : undefined));
+    const imageGeometries = geometries.filter((geometry) => !isVideo(geometry));
+    const vision: ProcessedVisuals = {
+      ...patches,
+      secondsPerGrid,
+      imageGridThw: imageGeometries.map((geometry) => geometry.gridThw),
+      images: imageGeometries,
+      videos: geometries.filter(isVideo),
+    };
+    return {
+      inputIds: Int32Array.from(ids),
+      mmTokenTypeIds,
+      imageSpans: visualSpans.filter(({ kind }) => kind === 'image').map(({ start, length }) => ({ start, length })),
+      visualSpans,
+      grids: patches.grids,
+      secondsPerGrid,
+      vision: geometries.length === 0 ? null : vision,
+    };
   }
 
   /**
@@ -113,47 +191,33 @@ export class Processor {
   }
 }
 
-/**
- * The messages of one question: the images, then the question.
- * @throws ConversationError if there is no image or the question is blank
- */
-export function visualQuestion(question: string, imageCount: number): readonly Message[] {
-  if (question.trim() === '')
-    throw new ConversationError('the question is empty; say what you want to know about the image');
-  if (imageCount < 1) {
-    throw new ConversationError(`there is no image to go with the question ${quoteValue(question)}; pass at least one`);
-  }
-  const images = Array.from({ length: imageCount }, () => ({ type: 'image' }) as const);
-  return [{ role: 'user', content: [...images, { type: 'text', text: question }] }];
-}
+// Array.isArray alone does not narrow a read-only list.
+const isList = (visuals: readonly RasterImage[] | ConversationVisuals): visuals is readonly RasterImage[] =>
+  Array.isArray(visuals);
 
-const isRecord = (value: unknown): boolean => typeof value === 'object' && value !== null;
-
-function checkMessages(messages: readonly Message[], imageCount: number): void {
-  if (!Array.isArray(messages) || messages.length === 0 || messages.length > MAX_MESSAGES) {
-    throw new ConversationError(`a conversation needs 1 to ${MAX_MESSAGES} messages`);
-  }
-  let places = 0;
-  for (const [index, message] of messages.entries()) {
-    const name = `message ${index + 1}`;
-    // Messages often come out of a data file, so the types are a promise that has to be checked.
-    if (!isRecord(message) || !MESSAGE_ROLES.includes(message.role)) {
-      const role = quoteValue(isRecord(message) ? message.role : message);
-      throw new ConversationError(`${name}: role ${role} must be one of ${MESSAGE_ROLES.join(', ')}`);
-    }
-    if (typeof message.content === 'string') continue;
-    if (!Array.isArray(message.content))
-      throw new ConversationError(`${name}: content must be text or a list of parts`);
-    for (const part of message.content) {
-      if (isRecord(part) && part.type === 'image') places++;
-      else if (!isRecord(part) || part.type !== 'text' || typeof part.text !== 'string') {
-        throw new ConversationError(`${name}: a part must be { type: 'text', text } or { type: 'image' }`);
-      }
-    }
-  }
-  if (places !== imageCount) {
+function checkPlaceholders(order: readonly VisualKind[], counts: Readonly<Record<VisualKind, number>>): void {
+  for (const kind of ['image', 'video'] as const) {
+    const placeholders = order.filter((placed) => placed === kind).length;
+    if (placeholders === counts[kind]) continue;
     throw new ConversationError(
-      `the messages have ${places} image parts but ${imageCount} images are given; they must be as many`,
+      `the chat template made ${placeholders} ${kind} placeholders for ${counts[kind]} ${kind}s; ` +
+        'use the template of a Qwen2.5-VL checkpoint',
     );
   }
+}
+
+/**
+ * The messages of one question: the images, then the videos, then the question.
+ * @throws ConversationError if there is nothing to look at or the question is blank
+ */
+export function visualQuestion(question: string, imageCount: number, videoCount: number = 0): readonly Message[] {
+  if (question.trim() === '')
+    throw new ConversationError('the question is empty; say what you want to know about the image');
+  if (imageCount + videoCount < 1) {
+    throw new ConversationError(`there is no image to go with the question ${quoteValue(question)}; pass at least one`);
+  }
+  const parts = <Kind extends VisualKind>(type: Kind, length: number): { readonly type: Kind }[] =>
+    Array.from({ length }, () => ({ type }));
+  const visuals = [...parts('image', imageCount), ...parts('video', videoCount)];
+  return [{ role: 'user', content: [...visuals, { type: 'text', text: question }] }];
 }

@@ -1,21 +1,21 @@
 /**
- * Bicubic resampling, equal to Pillow's to the last bit.
+ * Bicubic resampling of 8-bit samples, equal to Pillow's to the last bit, or to torchvision's.
  *
  * Kernel: cubic convolution with a = -0.5, of radius 2, widened by the scale when shrinking (antialiasing). For output
  * position x of an axis with s = in / out, F = max(s, 1):
  *   centre c = (x + 0.5) s, taps from max(0, trunc(c - 2F + 0.5)) up to but not including min(in, trunc(c + 2F + 0.5)),
- *   weight_j = k((j - c + 0.5) / F), normalised by the sum in double, then rounded half away from zero to units of 2^-22.
- * A sample is clip8((2^21 + sum pixel * weight) >> 22). The horizontal pass comes first and is rounded to 8 bits before
- * the vertical pass; an axis whose size does not change is not touched.
+ *   weight_j = k((j - c + 0.5) / F), normalised by the sum in double, then rounded half away from zero to units of 2^-B.
+ * A sample is clip8((2^(B-1) + sum pixel * weight) >> B), B = 22 for Pillow (see `PixelArithmetic`). The horizontal pass
+ * comes first and is rounded to 8 bits before the vertical pass; an axis whose size does not change is not touched.
  *
  * Memory: one intermediate image of in-height x out-width, and the result.
  * Source: Pillow `src/libImaging/Resample.c`.
  */
 import { ImageError } from '../errors.js';
+import { PIXEL_ARITHMETIC, type PixelArithmetic } from './pixel-arithmetic.js';
 import type { RasterImage } from './raster.js';
 import type { Size } from './smart-resize.js';
 
-const PRECISION_BITS = 22;
 const SUPPORT = 2;
 const A = -0.5;
 
@@ -26,6 +26,8 @@ export interface ResampleTaps {
   readonly weights: Int32Array;
   /** Room for weights per output, at least the largest count. */
   readonly stride: number;
+  /** Fraction bits of the weights. */
+  readonly bits: number;
 }
 
 function cubic(distance: number): number {
@@ -36,35 +38,34 @@ function cubic(distance: number): number {
 }
 
 /** Which samples each of `outSize` outputs reads, and with what integer weights. */
-export function bicubicTaps(inSize: number, outSize: number): ResampleTaps {
+export function bicubicTaps(inSize: number, outSize: number, arithmetic: PixelArithmetic = 'pillow'): ResampleTaps {
   const scale = inSize / outSize;
   const filterScale = Math.max(scale, 1);
   const support = SUPPORT * filterScale;
   const stride = Math.ceil(support) * 2 + 1;
   const starts = new Int32Array(outSize);
   const counts = new Int32Array(outSize);
-  const weights = new Int32Array(outSize * stride);
-  const real = new Float64Array(stride);
-  // Pillow multiplies by the reciprocal; dividing instead would round a few weights differently.
+  const real = new Float64Array(outSize * stride);
+  // The references multiply by the reciprocal; dividing instead would round a few weights differently.
   const inverse = 1 / filterScale;
+  let largest = 0;
   for (let x = 0; x < outSize; x++) {
     const centre = (x + 0.5) * scale;
     const start = Math.max(0, Math.trunc(centre - support + 0.5));
     const count = Math.min(inSize, Math.trunc(centre + support + 0.5)) - start;
+    const row = real.subarray(x * stride, x * stride + count);
     let sum = 0;
+    for (let j = 0; j < count; j++) sum += row[j] = cubic((j + start - centre + 0.5) * inverse);
     for (let j = 0; j < count; j++) {
-      const weight = cubic((j + start - centre + 0.5) * inverse);
-      real[j] = weight;
-      sum += weight;
-    }
-    for (let j = 0; j < count; j++) {
-      const weight = (sum === 0 ? real[j]! : real[j]! / sum) * 2 ** PRECISION_BITS;
-      weights[x * stride + j] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
+      if (sum !== 0) row[j]! /= sum;
+      largest = Math.max(largest, row[j]!);
     }
     starts[x] = start;
     counts[x] = count;
   }
-  return { starts, counts, weights, stride };
+  const bits = PIXEL_ARITHMETIC[arithmetic].weightBits(largest);
+  const weights = Int32Array.from(real, (weight) => Math.trunc(weight * 2 ** bits + (weight < 0 ? -0.5 : 0.5)));
+  return { starts, counts, weights, stride, bits };
 }
 
 /**
@@ -81,7 +82,8 @@ function resampleAxis(
   offsets: number,
   step: number,
 ): void {
-  const { starts, counts, weights, stride } = taps;
+  const { starts, counts, weights, stride, bits } = taps;
+  const half = 1 << (bits - 1);
   for (let line = 0; line < lines; line++) {
     for (let x = 0; x < starts.length; x++) {
       const count = counts[x]!;
@@ -89,9 +91,9 @@ function resampleAxis(
       const from = line * inLineStep + starts[x]! * step;
       const to = line * outLineStep + x * step;
       for (let offset = 0; offset < offsets; offset++) {
-        let sum = 1 << (PRECISION_BITS - 1);
+        let sum = half;
         for (let j = 0, at = from + offset; j < count; j++, at += step) sum += source[at]! * weights[weightAt + j]!;
-        const value = sum >> PRECISION_BITS;
+        const value = sum >> bits;
         target[to + offset] = value < 0 ? 0 : value > 255 ? 255 : value;
       }
     }
@@ -103,7 +105,11 @@ function resampleAxis(
  * @returns a new image of the asked size, or the image itself if it has that size already
  * @throws ImageError if a side of the target is not a positive whole number
  */
-export function resizeBicubic<Image extends RasterImage>(image: Image, size: Size): Image {
+export function resizeBicubic<Image extends RasterImage>(
+  image: Image,
+  size: Size,
+  arithmetic: PixelArithmetic = 'pillow',
+): Image {
   const { width, height, channels } = image;
   for (const [name, value] of Object.entries(size)) {
     if (!Number.isSafeInteger(value) || value < 1) {
@@ -114,7 +120,7 @@ export function resizeBicubic<Image extends RasterImage>(image: Image, size: Siz
   let data = image.data;
   if (size.width !== width) {
     const target = new Uint8Array(size.width * height * channels);
-    const taps = bicubicTaps(width, size.width);
+    const taps = bicubicTaps(width, size.width, arithmetic);
     resampleAxis(data, target, taps, height, width * channels, size.width * channels, channels, channels);
     data = target;
   }
@@ -122,7 +128,7 @@ export function resizeBicubic<Image extends RasterImage>(image: Image, size: Siz
     const row = size.width * channels;
     const target = new Uint8Array(size.height * row);
     // One "line" covers all columns at once: neighbours are a row apart, and the offsets run over the row's samples.
-    resampleAxis(data, target, bicubicTaps(height, size.height), 1, 0, 0, row, row);
+    resampleAxis(data, target, bicubicTaps(height, size.height, arithmetic), 1, 0, 0, row, row);
     data = target;
   }
   return { ...image, data, width: size.width, height: size.height };

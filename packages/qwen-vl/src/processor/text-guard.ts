@@ -40,7 +40,7 @@ export class TextGuard {
   protect(message: Message): Message {
     if (typeof message.content === 'string') return { role: message.role, content: this.#hide(message.content) };
     const content = message.content.map((part) =>
-      part.type === 'text' ? ({ type: 'text', text: this.#hide(part.text) } as const) : ({ type: 'image' } as const),
+      part.type === 'text' ? { type: part.type, text: this.#hide(part.text) } : { type: part.type },
     );
     return { role: message.role, content };
   }

@@ -5,14 +5,17 @@
  * chat_template.jinja, chat_template.json, tokenizer_config.json. Without any, the built-in one of Qwen2.5-VL is used.
  */
 import { ConversationError, oneLine } from '../errors.js';
-import { parseTemplate, renderTemplate } from './bounded-interpreter.js';
+import { parseTemplate, renderTemplate, type TemplateProgram } from './bounded-interpreter.js';
 import { DEFAULT_CHAT_TEMPLATE } from './default-chat-template.js';
 
 export const MESSAGE_ROLES = ['system', 'user', 'assistant', 'tool'] as const;
 export type MessageRole = (typeof MESSAGE_ROLES)[number];
 
-/** A piece of a message: text, or the place of the next image of the list that goes with the messages. */
-export type ContentPart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };
+/** A piece of a message: text, or the place of the next image or video of the lists that go with the messages. */
+export type ContentPart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image' }
+  | { readonly type: 'video' };
 
 export interface Message {
   readonly role: MessageRole;
@@ -22,7 +25,7 @@ export interface Message {
 export interface RenderOptions {
   /** End with the start of the assistant's turn, so that the model answers. Default true. */
   readonly addGenerationPrompt?: boolean;
-  /** Number the images (`Picture 1: `). Default false. */
+  /** Number the images and the videos (`Picture 1: `, `Video 1: `), each through the conversation. Default false. */
   readonly addVisionId?: boolean;
 }
 
@@ -52,7 +55,7 @@ export class ChatTemplate {
   /** The Jinja source. */
   readonly source: string;
   readonly #name: string;
-  readonly #program: unknown;
+  readonly #program: TemplateProgram;
 
   /**
    * @param source Jinja text; it is not trusted

@@ -5,8 +5,8 @@
  *   <|im_start|>{role}\n{content}<|im_end|>\n                         for each message
  *   <|im_start|>assistant\n                                           with add_generation_prompt
  *
- * An image in the content becomes one `<|image_pad|>` between vision marks; the processor widens it to the image's number of
- * tokens. With add_vision_id images are numbered through the conversation: `Picture 1: `.
+ * An image in the content becomes one `<|image_pad|>` between vision marks, a video one `<|video_pad|>`; the processor widens
+ * it to the number of visual tokens. With add_vision_id they are numbered through the conversation: `Picture 1: `, `Video 1: `.
  *
  * Source: the format description in the Qwen2.5-VL report (arXiv 2502.13923) and the checkpoints' behaviour.
  */

@@ -9,6 +9,9 @@
  * Two letters of the reference's engine (Oniguruma) need care in JavaScript: `\s` there is Unicode White_Space, with U+0085
  * and without U+FEFF; the tokenizers library rewrites it. And `(?i:'s)` there also matches the long s (U+017F); the library
  * folds ASCII only, so the contraction is written out here.
+ *
+ * `\p{L}` and `\p{N}` are those of the engine's version of Unicode. The reference's own version moves too; they can differ on
+ * characters of scripts that one of the two does not know yet, and on nothing else.
  */
 
 /** The pattern as it stands in tokenizer.json. */

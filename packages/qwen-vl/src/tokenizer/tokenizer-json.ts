@@ -36,6 +36,9 @@ export interface CheckedTokenizerJson {
 
 const MAX_TOKEN_LENGTH = 1024;
 const MAX_ADDED_TOKENS = 8192;
+const MAX_ADDED_TOKEN_LENGTH = 256;
+/** A merge makes a token, so more than tokens are repetitions; the largest published vocabularies have 2^18. */
+const MAX_MERGES = 2 * LIMITS.vocabSize;
 const WORD_RULES = 'tokens with lstrip, rstrip or single_word are not supported';
 
 const off = (message: string): z.ZodType<unknown> => z.literal([false, null], message).optional();
@@ -45,7 +48,11 @@ const addedTokenSchema = z.looseObject({
     .int()
     .min(0)
     .max(LIMITS.vocabSize - 1),
-  content: z.string().min(1).max(MAX_TOKEN_LENGTH),
+  content: z
+    .string()
+    .min(1)
+    .max(MAX_ADDED_TOKEN_LENGTH)
+    .refine((text) => text.isWellFormed(), 'must not hold half of a surrogate pair'),
   special: z.boolean().default(false),
   normalized: z.boolean().optional(),
   lstrip: off(WORD_RULES),
@@ -113,8 +120,11 @@ function checkVocabulary(vocab: Record<string, unknown>, source: string): Record
     if (other !== undefined) {
       return fail(source, `model.vocab: ${quoteValue(other)} and ${quoteValue(token)} share the id ${id}`);
     }
-    if (token.length === 0 || token.length > MAX_TOKEN_LENGTH) {
-      return fail(source, `model.vocab: the token with id ${id} must have 1 to ${MAX_TOKEN_LENGTH} characters`);
+    if (token.length === 0 || token.length > MAX_TOKEN_LENGTH || !token.isWellFormed()) {
+      return fail(
+        source,
+        `model.vocab: the token with id ${id} must have 1 to ${MAX_TOKEN_LENGTH} characters and no half of a surrogate pair`,
+      );
     }
     byId.set(id, token);
     checked[token] = id;
@@ -130,6 +140,9 @@ function checkMerges(
   vocabulary: Readonly<Record<string, number>>,
   source: string,
 ): (readonly [string, string])[] {
+  if (merges.length > MAX_MERGES) {
+    return fail(source, `model.merges: ${merges.length} entries are more than ${MAX_MERGES}, twice any vocabulary`);
+  }
   return merges.map((merge, index) => {
     const parts: readonly unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
     const [left, right] = parts;

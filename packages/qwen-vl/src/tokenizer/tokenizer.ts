@@ -13,6 +13,7 @@
  */
 import type { JsonObject, MultimodalTokenIds } from '../config/types.js';
 import { quoteValue, TokenizerError } from '../errors.js';
+import { tokenSplitter, type MatchedToken, type TokenSplitter } from './added-token-matcher.js';
 import { createBytePairEncoder, type BytePairEncoder } from './byte-pair-encoder.js';
 import { tokenBytes } from './byte-level.js';
 import { IMAGE_TOKEN, VIDEO_TOKEN, VISION_END_TOKEN, VISION_START_TOKEN } from './special-tokens.js';
@@ -31,18 +32,10 @@ export interface DecodeOptions {
 /** Longest text encoded at once, in UTF-16 units: several times any context window, and seconds of work. */
 const MAX_TEXT_LENGTH = 2 ** 21;
 
-/** Matches any of the tokens, the longest where several begin; null if there is none. */
-function matcher(contents: readonly string[]): RegExp | null {
-  if (contents.length === 0) return null;
-  const alternatives = contents
-    .toSorted((a, b) => b.length - a.length)
-    .map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
-  return new RegExp(alternatives.join('|'), 'g');
-}
-
-interface Matchers {
-  readonly raw: RegExp | null;
-  readonly normalized: RegExp | null;
+/** What cuts added tokens out of a text before it is normalised, and after. */
+interface Splitters {
+  readonly raw: TokenSplitter;
+  readonly normalized: TokenSplitter;
 }
 
 export class Tokenizer {
@@ -53,8 +46,8 @@ export class Tokenizer {
   readonly #ids = new Map<string, number>();
   readonly #added = new Map<string, AddedToken>();
   readonly #special = new Set<number>();
-  #matchers: { readonly all: Matchers; readonly ordinary: Matchers } | undefined;
-  #specialMatcher: RegExp | null | undefined;
+  #splitters: Splitters | undefined;
+  #specialSplitter: TokenSplitter | undefined;
   #nextId = 0;
 
   private constructor(file: CheckedTokenizerJson, config: JsonObject) {
@@ -126,16 +119,19 @@ export class Tokenizer {
     };
   }
 
-  /** Token ids of a text. @throws TokenizerError if the text is longer than 2^21 characters */
+  /**
+   * Token ids of a text. Halves of surrogate pairs, which are no characters, count as U+FFFD.
+   * @throws TokenizerError if the text is longer than 2^21 UTF-16 units, or a word of it than 2^20 bytes
+   */
   encode(text: string, options: EncodeOptions = {}): number[] {
     if (text.length > MAX_TEXT_LENGTH) {
       throw new TokenizerError(`a text of ${text.length} characters is above the limit of ${MAX_TEXT_LENGTH}`);
     }
-    const { raw, normalized } =
-      options.parseSpecialTokens === true ? this.#allMatchers().all : this.#allMatchers().ordinary;
-    return this.#split(text.toWellFormed(), raw).flatMap((piece) => {
+    const { raw, normalized } = this.#allSplitters();
+    const keeps = (id: number): boolean => options.parseSpecialTokens === true || !this.#special.has(id);
+    return raw(text.toWellFormed(), keeps).flatMap((piece) => {
       if (typeof piece === 'number') return [piece];
-      return this.#split(this.#encoder.normalize(piece), normalized).flatMap((part) =>
+      return normalized(this.#encoder.normalize(piece), keeps).flatMap((part) =>
         typeof part === 'number' ? [part] : this.#encoder.encode(part),
       );
     });
@@ -143,8 +139,8 @@ export class Tokenizer {
 
   /** Cuts a trusted text at its special tokens: ids where they stood, the text between them as it was. */
   splitSpecialTokens(text: string): (number | string)[] {
-    this.#specialMatcher ??= matcher(this.addedTokens.filter((token) => token.special).map((token) => token.content));
-    return this.#split(text, this.#specialMatcher);
+    this.#specialSplitter ??= tokenSplitter(this.addedTokens.filter((token) => token.special));
+    return this.#specialSplitter(text, () => true);
   }
 
   /** Text of token ids. Ids outside the vocabulary are skipped. */
@@ -216,39 +212,18 @@ export class Tokenizer {
     this.#register(token.content, token.id);
     this.#added.set(token.content, token);
     if (token.special) this.#special.add(token.id);
-    this.#matchers = undefined;
-    this.#specialMatcher = undefined;
+    this.#splitters = undefined;
+    this.#specialSplitter = undefined;
   }
 
-  #allMatchers(): { readonly all: Matchers; readonly ordinary: Matchers } {
-    const build = (tokens: readonly AddedToken[]): Matchers => ({
-      raw: matcher(tokens.filter((token) => !token.normalized).map((token) => token.content)),
-      normalized: matcher(
-        tokens.filter((token) => token.normalized).map((token) => this.#encoder.normalize(token.content)),
-      ),
-    });
+  #allSplitters(): Splitters {
+    if (this.#splitters !== undefined) return this.#splitters;
     const tokens = this.addedTokens;
-    return (this.#matchers ??= { all: build(tokens), ordinary: build(tokens.filter((token) => !token.special)) });
-  }
-
-  #split(text: string, pattern: RegExp | null): (number | string)[] {
-    if (pattern === null) return text === '' ? [] : [text];
-    const pieces: (number | string)[] = [];
-    let end = 0;
-    for (const match of text.matchAll(pattern)) {
-      if (match.index > end) pieces.push(text.slice(end, match.index));
-      pieces.push(this.#matchedId(match[0]));
-      end = match.index + match[0].length;
-    }
-    if (end < text.length) pieces.push(text.slice(end));
-    return pieces;
-  }
-
-  /** Id of a matched token; a normalised match may be spelled differently from the token's own name. */
-  #matchedId(content: string): number {
-    const token =
-      this.#added.get(content) ?? this.addedTokens.find((added) => this.#encoder.normalize(added.content) === content);
-    return token?.id ?? this.requireId(content);
+    const spelled = ({ id, content }: AddedToken): MatchedToken => ({ id, content: this.#encoder.normalize(content) });
+    return (this.#splitters = {
+      raw: tokenSplitter(tokens.filter((token) => !token.normalized)),
+      normalized: tokenSplitter(tokens.filter((token) => token.normalized).map(spelled)),
+    });
   }
 }
 

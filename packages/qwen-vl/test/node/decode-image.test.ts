@@ -9,6 +9,7 @@ import { decodeImage, readImage } from '../../src/node/decode-image.js';
 import { encodePng, writePng } from '../../src/node/encode-png.js';
 import { readImageHeader } from '../../src/processor/image-header.js';
 import type { RasterImage } from '../../src/processor/raster.js';
+import { sha256 } from '../support/formula-image.js';
 import { goldenPath, readGoldenJson, readGoldenTensors, tensorOf } from '../support/golden.js';
 
 let folder = '';
@@ -39,6 +40,46 @@ describe('against Pillow, to the last bit', () => {
     const expected = tensorOf(tensors, 'rotated.jpg.upright');
     expect([upright.height, upright.width, upright.channels]).toEqual(expected.shape);
     expect(upright.data).toEqual(expected.bytes);
+  });
+});
+
+interface EncodedEntry extends FileEntry {
+  readonly orientation: number;
+  readonly first: readonly number[];
+  readonly rgb: string;
+  readonly upright: string;
+  readonly upright_size: [width: number, height: number];
+}
+
+describe('every kind of file against Pillow, to the last bit', () => {
+  const { entries } = readGoldenJson<{ entries: EncodedEntry[] }>('images/encoded.json');
+  const tensors = readGoldenTensors('images/encoded.safetensors');
+
+  test.each(entries)('$file', async ({ file, size: [width, height], first, rgb, upright, upright_size }) => {
+    const { bytes } = tensorOf(tensors, file);
+    const before = bytes.slice();
+    const stored = await decodeImage(bytes, { orientation: 'ignore', sixteenBitGrey: 'clip' });
+    expect([stored.width, stored.height]).toEqual([width, height]);
+    expect([...stored.data.subarray(0, 6)]).toEqual(first);
+    expect(sha256(stored.data)).toBe(rgb);
+    const turned = await decodeImage(bytes, { sixteenBitGrey: 'clip' });
+    expect([turned.width, turned.height]).toEqual(upright_size);
+    expect(sha256(turned.data)).toBe(upright);
+    expect(readImageHeader(bytes)?.size).toEqual({ width, height });
+    expect(bytes).toEqual(before);
+  });
+
+  test('16-bit grey keeps its high byte unless told to clip as Pillow does', async () => {
+    const { bytes } = tensorOf(tensors, 'grey-16.png');
+    const { data } = await decodeImage(bytes);
+    expect(new Set(data).size).toBeGreaterThan(50);
+    expect(sha256((await decodeImage(bytes, { sixteenBitGrey: 'clip' })).data)).not.toBe(sha256(data));
+  });
+
+  test('all eight orientations, and every kind of JPEG, are among them', () => {
+    expect(new Set(entries.map(({ orientation }) => orientation)).size).toBe(8);
+    for (const kind of ['cmyk', 'ycck', 'progressive', 'baseline', 'grey'])
+      expect(entries.some(({ file }) => file.endsWith('.jpg') && file.includes(kind))).toBe(true);
   });
 });
 

@@ -1,8 +1,7 @@
-/** Tokenizer files that lie, and templates that misbehave: one clear line each, soon. */
+/** Tokenizer files that lie: one clear line each, soon. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ConversationError, InvalidInputError, TokenizerError } from '../../src/errors.js';
-import { ChatTemplate, type Message } from '../../src/tokenizer/chat-template.js';
+import { TokenizerError } from '../../src/errors.js';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.js';
 import { readGoldenJson } from '../support/golden.js';
 
@@ -52,6 +51,21 @@ const lies: readonly (readonly [string, (file: TokenizerFile) => void, RegExp])[
     'one added token on two ids',
     (file) => file.added_tokens.push({ id: 500, content: '<|im_end|>' }),
     /has two ids, 500 and 458/,
+  ],
+  [
+    'an added token with half a surrogate pair',
+    (file) => file.added_tokens.push({ id: 500, content: '\ud83d' }),
+    /added_tokens\.22\.content: must not hold half of a surrogate pair/,
+  ],
+  [
+    'a token with half a surrogate pair',
+    (file) => (file.model.vocab['\ud83d'] = 500),
+    /the token with id 500 must have .* no half of a surrogate pair/,
+  ],
+  [
+    'more merges than tokens could need',
+    (file) => (file.model.merges = Array.from({ length: 2 ** 22 + 1 }, () => 'a b')),
+    /model\.merges: 4194305 entries are more than 4194304/,
   ],
   [
     'an added token that strips',
@@ -126,95 +140,5 @@ describe('tokenizer.json', () => {
 
   test('a tokenizer_config.json that is a list is refused', () => {
     expect(() => Tokenizer.fromJson(fresh(), [])).toThrow(/^tokenizer_config\.json: the file must hold a JSON object/);
-  });
-});
-
-describe('chat templates', () => {
-  const messages: readonly Message[] = [{ role: 'user', content: 'hi' }];
-
-  test.each([
-    ['{% for %}', /cannot be parsed/],
-    ['{{ undefined_function() }}', /cannot be rendered/],
-    ["{{ raise_exception('only one turn') }}", /cannot be rendered: only one turn/],
-    ['{% for i in range(1000000000) %}x{% endfor %}', /range of 1000000000 numbers/],
-    ['{% for i in range(1, 10, 0) %}x{% endfor %}', /range of Infinity numbers/],
-    ['{% for i in range(9000) %}{% for j in range(9000) %}x{% endfor %}{% endfor %}', /more than 500000 steps/],
-    [
-      "{% set n = namespace(s='ab') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}",
-      /more than 4194304 entries/,
-    ],
-    [
-      '{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}',
-      /more than 4194304 entries/,
-    ],
-    ['{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}', /cannot be rendered/],
-    ['('.repeat(2 ** 18), /cannot be parsed: |cannot be rendered: /],
-    [`{{ ${'('.repeat(100_000)} }}`, /cannot be parsed/],
-    ['x'.repeat(2 ** 18 + 1), /more than 262144/],
-    ['\n '.repeat(100_000), /a run of more than 1000 whitespace characters/],
-  ])('%.60s', (source, message) => {
-    const run = (): string => {
-      const rendered = new ChatTemplate(source, 'chat_template.jinja').render(messages);
-      if (rendered === source) throw new ConversationError('chat_template.jinja cannot be parsed: it is plain text');
-      return rendered;
-    };
-    expect(run).toThrow(message);
-    expect(run).toThrow(ConversationError);
-    expect(run).toThrow(/^[^\n]*$/);
-  });
-
-  test('any text is a template that renders or a ConversationError', () => {
-    const piece = fc.oneof(
-      fc.string({ maxLength: 8 }),
-      fc.constantFrom(
-        '{{',
-        '}}',
-        '{%',
-        '%}',
-        'for m in messages',
-        'endfor',
-        'if',
-        'endif',
-        'set x = ',
-        'messages',
-        '|',
-        'length',
-        '[0]',
-        '.',
-        'range(5)',
-        'macro',
-        '"',
-        "'",
-        '(',
-        ')',
-      ),
-    );
-    fc.assert(
-      fc.property(fc.array(piece, { maxLength: 12 }), (parts) => {
-        try {
-          new ChatTemplate(parts.join(' ')).render(messages);
-        } catch (error) {
-          expect(error).toBeInstanceOf(InvalidInputError);
-        }
-      }),
-      { numRuns: 1000 },
-    );
-  });
-
-  test('a checkpoint brings its template in one of three files, and the first counts', () => {
-    const jinja = 'A';
-    const chatTemplateJson = { chat_template: 'B' };
-    const tokenizerConfig = {
-      chat_template: [
-        { name: 'tool_use', template: 'X' },
-        { name: 'default', template: 'C' },
-      ],
-    };
-    const render = (sources: Parameters<typeof ChatTemplate.fromSources>[0]): string =>
-      ChatTemplate.fromSources(sources).render(messages);
-    expect(render({ jinja, chatTemplateJson, tokenizerConfig })).toBe('A');
-    expect(render({ chatTemplateJson, tokenizerConfig })).toBe('B');
-    expect(render({ tokenizerConfig })).toBe('C');
-    expect(render({ tokenizerConfig: { chat_template: 5 } })).toContain('<|im_start|>user\nhi<|im_end|>');
   });
 });
