@@ -39,6 +39,19 @@ describe('the guide', () => {
     expect(await checkGuide(root)).toBe('');
   });
 
+  it('names only what there is in the programs that need a hub or a browser', async () => {
+    const there: Readonly<Record<string, object>> = {
+      '@mindseye/qwen-vl': await import('@mindseye/qwen-vl'),
+      '@mindseye/qwen-vl/node': await import('@mindseye/qwen-vl/node'),
+    };
+    const blocks = [...markdown.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code]) => code!).join('');
+    const imports = [...blocks.matchAll(/import \{ (.*?) \} from '(.*?)'/g)];
+    const names = imports.flatMap(([, list, from]) => (list ?? '').split(', ').map((name) => ({ name, from: from! })));
+    const known = names.filter(({ from }) => from in there);
+    expect(known.length).toBeGreaterThan(4);
+    for (const { name, from } of known) expect(there[from]).toHaveProperty(name);
+  });
+
   it('counts right: six red circles, with latents and without an adapter', async () => {
     expect(await outputUnder('Ask')).toMatch(/\n6\n$/);
     expect(await outputUnder('Batch')).toMatch(/^Count the circles\. 7 true\n.* 1 true\n.* 0 true\n$/);
