@@ -36,8 +36,8 @@ describe('ask and demo', () => {
     for (const condition of ['no-latents', 'bottleneck', 'bottleneck-no-latents']) {
       const result = JSON.parse(
         await succeed(
-            ...ask('--image', at('scene.png'), '--max-new-tokens', '6', '--condition', condition, '--json', QUESTION),
-          ),
+          ...ask('--image', at('scene.png'), '--max-new-tokens', '6', '--condition', condition, '--json', QUESTION),
+        ),
       );
       expect(result).toEqual({
         question: QUESTION,
@@ -64,7 +64,11 @@ describe('ask and demo', () => {
     const greedy = await asked('--greedy', '--max-new-tokens', '12');
     expect(await asked('--top-k', '1', '--seed', '7', '--max-new-tokens', '12')).toEqual(greedy);
     expect(await asked('--cache-dtype', 'f16', '--max-new-tokens', '1')).toMatchObject({ tokens: 1 });
-    await refuse(ask('--image', at('scene.png'), '--greedy', '--top-p', '0.5', QUESTION), 2, /--greedy takes the most likely token/);
+    await refuse(
+      ask('--image', at('scene.png'), '--greedy', '--top-p', '0.5', QUESTION),
+      2,
+      /--greedy takes the most likely token/,
+    );
     await refuse(ask('--image', at('scene.png'), '--temperature', '0', QUESTION), 2, /Give a number from/);
   });
 
@@ -80,7 +84,9 @@ describe('ask and demo', () => {
   test('a folder of frames is a video', async () => {
     await mkdir(at('film'));
     for (const frame of [1, 2, 3]) await copyFile(at('scene.png'), at('film', `frame-${frame}.png`));
-    const result = JSON.parse(await succeed(...ask('--video', at('film'), '--fps', '1', '--max-new-tokens', '3', '--json', QUESTION)));
+    const result = JSON.parse(
+      await succeed(...ask('--video', at('film'), '--fps', '1', '--max-new-tokens', '3', '--json', QUESTION)),
+    );
     expect(result).toMatchObject({ images: [], videos: [at('film')], tokens: 3 });
     await refuse(ask('--video', at('nothing'), QUESTION), 1, /nothing/);
   });

@@ -163,4 +163,17 @@ describe('train', () => {
     const folder = path.join('refused', String(message).replaceAll(/\W/g, ''));
     await refuse(livr(folder, ...options), code, message);
   });
+
+  test('adapters train over weights in 4 and 8 bits; full training needs all of their digits', async () => {
+    const losses: number[] = [];
+    for (const dtype of ['auto', 'int8', 'mixed']) {
+      await succeed(...livr(`stored-${dtype}`, '--dtype', dtype));
+      const [first] = await linesOf(at(`stored-${dtype}`, 'log.jsonl'));
+      losses.push(first!.loss);
+    }
+    const [exact, eight, four] = losses as [number, number, number];
+    expect(Math.abs(eight - exact)).toBeLessThan(0.05);
+    expect(Math.abs(four - exact)).toBeGreaterThan(Math.abs(eight - exact));
+    await refuse(livr('full-int4', '--trains', 'full', '--epochs', '1,0', '--dtype', 'int4'), 1, /quantised/);
+  });
 });

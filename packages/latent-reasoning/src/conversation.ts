@@ -11,6 +11,8 @@ import type { LatentSequence } from './sequence.js';
 
 export interface ConversationTokens {
   readonly imageTokenId: number;
+  /** Visual tokens of videos have the role of image tokens. */
+  readonly videoTokenId?: number;
   /** `<|im_end|>` */
   readonly endOfTurnId: number;
   /** What opens an assistant turn: `<|im_start|>`, then the ids of "assistant" and the line break. */
@@ -22,10 +24,10 @@ export interface ConversationTokens {
 export function conversationSequence(
   inputIds: ArrayLike<number>,
   grids: readonly GridThw[],
-  { imageTokenId, endOfTurnId, assistantHeader, afterTurn = [] }: ConversationTokens,
+  { imageTokenId, videoTokenId, endOfTurnId, assistantHeader, afterTurn = [] }: ConversationTokens,
 ): LatentSequence {
   const ids = Int32Array.from(inputIds);
-  const roles = ids.map((id) => (id === imageTokenId ? role.image : role.prompt));
+  const roles = ids.map((id) => (id === imageTokenId || id === videoTokenId ? role.image : role.prompt));
   const labels = new Int32Array(ids.length).fill(ignoredLabel);
   const has = (list: readonly number[], at: number): boolean => list.every((id, i) => ids[at + i] === id);
   for (let at = 0; at < ids.length; at++) {

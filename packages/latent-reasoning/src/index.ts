@@ -31,7 +31,7 @@ export { livr } from './methods/livr.js';
 export { sft } from './methods/sft.js';
 export { type MaskName, bottleneckTable, maskTable, role, severedTable } from './roles.js';
 export { type LatentSequence, type Prompt, type SequenceTokens, latentSequence } from './sequence.js';
-export { type BatchOperands, type ImageGroup, type TrainingExample, batchOperands, labelCount } from './train/batch.js';
+export { type BatchOperands, type TrainingExample, batchOperands, labelCount } from './train/batch.js';
 export { answerLoss, batchHidden } from './train/loss.js';
 export { type TrainableSetup, type Trainables, initializeTrainables, modelOf } from './train/trainables.js';
 export {

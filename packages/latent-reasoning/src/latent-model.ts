@@ -161,7 +161,7 @@ export class LatentModel {
       endOfTurnId: this.processor.tokenizer.requireId('<|im_end|>'),
       latentIds: this.latentIds,
     };
-    const full = latentSequence({ inputIds, grids }, tokens);
+    const full = latentSequence({ inputIds, grids, secondsPerGrid }, tokens);
     const { positions } = rowPositions(context.config, { inputIds: full.inputIds, grids, secondsPerGrid });
     const kept = condition.endsWith('no-latents') ? withoutLatents(full, positions) : { sequence: full, positions };
     return { ...kept, images: patches };

@@ -1,7 +1,7 @@
 /**
  * Roles of the tokens of a latent-reasoning sequence, and the attention tables built on them.
  *
- * I: visual tokens of all images. L: latent tokens. A: answer tokens. Q: every other token — system, question, chat markers,
+ * I: visual tokens of all images and videos. L: latent tokens. A: answer tokens. Q: every other token — system, question, chat markers,
  * vision start and end markers, assistant header. Source: LIVR (arXiv 2512.21218), section on the visual bottleneck.
  */
 import { type Mask, type RoleTable, type Tensor, mask } from '@mindseye/tensor-core';

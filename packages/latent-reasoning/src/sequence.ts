@@ -12,7 +12,10 @@ import { role } from './roles.js';
 /** A question about images, tokenised up to where the assistant's answer begins. */
 export interface Prompt {
   readonly inputIds: ArrayLike<number>;
+  /** Of images and videos, in order. */
   readonly grids: readonly GridThw[];
+  /** Beside `grids`: seconds from one temporal patch of a video to the next. */
+  readonly secondsPerGrid?: readonly (number | undefined)[];
 }
 
 export interface LatentSequence {
@@ -21,10 +24,13 @@ export interface LatentSequence {
   /** Target of each position, `ignoredLabel` where there is none; position p is predicted by the logits at p − 1. */
   readonly labels: Int32Array;
   readonly grids: readonly GridThw[];
+  readonly secondsPerGrid?: readonly (number | undefined)[];
 }
 
 export interface SequenceTokens {
   readonly imageTokenId: number;
+  /** Visual tokens of videos have the role of image tokens. */
+  readonly videoTokenId?: number;
   /** `<|im_end|>` */
   readonly endOfTurnId: number;
   /** In order; empty for methods without latents. */
@@ -42,7 +48,7 @@ export function latentSequence(prompt: Prompt, tokens: SequenceTokens, answerIds
   const withLatents = [...ids.slice(0, endOfUserTurn), ...tokens.latentIds, ...ids.slice(endOfUserTurn)];
   const isLatent = (at: number): boolean => at >= endOfUserTurn && at < endOfUserTurn + tokens.latentIds.length;
   const roles = withLatents.map((id, at): number =>
-    isLatent(at) ? role.latent : id === tokens.imageTokenId ? role.image : role.prompt,
+    isLatent(at) ? role.latent : id === tokens.imageTokenId || id === tokens.videoTokenId ? role.image : role.prompt,
   );
   const answer = answerIds ? [...Array.from(answerIds), tokens.endOfTurnId] : [];
   return {
@@ -50,5 +56,6 @@ export function latentSequence(prompt: Prompt, tokens: SequenceTokens, answerIds
     roles: Int32Array.from([...roles, ...answer.map(() => role.answer)]),
     labels: Int32Array.from([...withLatents.map(() => ignoredLabel), ...answer]),
     grids: prompt.grids,
+    ...(prompt.secondsPerGrid && { secondsPerGrid: prompt.secondsPerGrid }),
   };
 }

@@ -132,15 +132,7 @@ describe.each(Object.entries(models))('%s on %s', (name, model) => {
   });
 });
 
-test.each(['patterns', 'saved-table'])('logits with %s beside the weights', async (name) => {
+test.each(Object.keys(models))('logits with %s beside the weights', async (name) => {
   const { context } = await readModel(models[name]!);
   await compareLogits(name, withAdapter(context, await loadAdapter(folderOf(name))));
-});
-
-test('rows of an own head are for merging', async () => {
-  const { context } = await readModel('tiny-untied');
-  const adapter = await loadAdapter(folderOf('own-head'));
-  expect(() => withAdapter(context, adapter)).toThrow(
-    /changes lm_head, .*merge the adapter into the checkpoint instead/,
-  );
 });

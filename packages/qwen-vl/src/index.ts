@@ -10,7 +10,11 @@ export {
 
 export { resolveGenerationConfig, toHuggingFaceGenerationConfig } from './config/generation-config.js';
 export { languageParameterCount, parameterCount, visionParameterCount } from './config/parameter-count.js';
-export { checkPreprocessorFitsModel, resolvePreprocessorConfig, resolveVideoSettings } from './config/preprocessor-config.js';
+export {
+  checkPreprocessorFitsModel,
+  resolvePreprocessorConfig,
+  resolveVideoSettings,
+} from './config/preprocessor-config.js';
 export {
   presets,
   publishedPreprocessorConfig,
@@ -18,11 +22,7 @@ export {
   tinyConfig,
   tinyPreprocessorConfig,
 } from './config/presets.js';
-export {
-  type GroupFormat,
-  type QuantizationConfig,
-  resolveQuantizationConfig,
-} from './config/quantization-config.js';
+export { type GroupFormat, type QuantizationConfig, resolveQuantizationConfig } from './config/quantization-config.js';
 export { resolveConfig, SUPPORTED_MODEL_TYPES } from './config/resolve-config.js';
 export { toHuggingFaceConfig, toHuggingFacePreprocessorConfig } from './config/serialize-config.js';
 export type {

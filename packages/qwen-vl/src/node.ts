@@ -3,7 +3,14 @@ export { decodeImage, readImage } from './node/decode-image.js';
 export { encodePng, writePng } from './node/encode-png.js';
 export { readVideoFrames, type ReadVideoOptions } from './node/read-video-frames.js';
 export { folderFiles } from './node/folder-files.js';
-export { hubCacheFolder, hubToken, isOffline, openHubFiles, type Environment, type HubOptions } from './node/hub-files.js';
+export {
+  hubCacheFolder,
+  hubToken,
+  isOffline,
+  openHubFiles,
+  type Environment,
+  type HubOptions,
+} from './node/hub-files.js';
 export { openModelFiles, openModelFolder, type OpenModelOptions } from './node/model-folder.js';
 export { saveModelFiles, type SavedModelParts } from './node/save-model-files.js';
 export {

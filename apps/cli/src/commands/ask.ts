@@ -13,7 +13,15 @@ import { type GenerationFlags, addGenerationOptions, answerOptions, answerText }
 import { examplesOf } from '../shared/help.js';
 import { openLatentModel } from '../shared/model.js';
 import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions } from '../shared/model-files.js';
-import { collect, deviceOption, integer, jsonOption, number } from '../shared/options.js';
+import {
+  collect,
+  deviceOption,
+  dtypeOption,
+  integer,
+  jsonOption,
+  number,
+  type WeightDType,
+} from '../shared/options.js';
 import type { Terminal } from '../shared/terminal.js';
 
 interface AskOptions extends ModelSourceOptions, GenerationFlags {
@@ -28,6 +36,7 @@ interface AskOptions extends ModelSourceOptions, GenerationFlags {
   readonly heatmap?: string;
   readonly condition: Condition;
   readonly device: string;
+  readonly dtype: WeightDType;
   readonly json?: true;
 }
 
@@ -47,6 +56,7 @@ export function askCommand(terminal: Terminal): Command {
     .addOption(new Option('--condition <name>', 'restriction to answer under').choices(CONDITIONS).default('standard'));
   return addGenerationOptions(addModelSourceOptions(command))
     .addOption(deviceOption())
+    .addOption(dtypeOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

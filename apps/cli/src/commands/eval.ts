@@ -18,7 +18,7 @@ import { CommandError, UsageError } from '../shared/errors.js';
 import { examplesOf } from '../shared/help.js';
 import { openLatentModel } from '../shared/model.js';
 import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions } from '../shared/model-files.js';
-import { deviceOption, integer, jsonOption, shard } from '../shared/options.js';
+import { deviceOption, dtypeOption, integer, jsonOption, shard, type WeightDType } from '../shared/options.js';
 import { answerBudget, latentSolver } from '../shared/solver.js';
 import type { Terminal } from '../shared/terminal.js';
 
@@ -35,6 +35,7 @@ interface EvalOptions extends ModelSourceOptions {
   readonly output?: string;
   readonly resume: boolean;
   readonly device: string;
+  readonly dtype: WeightDType;
   readonly json?: true;
 }
 
@@ -53,6 +54,7 @@ export function evalCommand(terminal: Terminal): Command {
     .option('--output <file.jsonl>', 'write one record per sample')
     .option('--resume', 'go on with the records in the output file', false)
     .addOption(deviceOption())
+    .addOption(dtypeOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -90,7 +92,7 @@ async function measure(options: EvalOptions, terminal: Terminal): Promise<Evalua
   const maxNewTokens = options.maxNewTokens ?? answerBudget(task, split, model.processor.tokenizer);
   const solver = latentSolver(model, {
     name,
-    fingerprint: `${fingerprint} ${maxNewTokens} ${device.name}`,
+    fingerprint: `${fingerprint} ${maxNewTokens} ${device.name}${options.dtype === 'auto' ? '' : ` ${options.dtype}`}`,
     maxNewTokens,
   });
   const run = {

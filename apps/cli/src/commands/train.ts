@@ -10,7 +10,15 @@ import { listFolder } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
 import { openBaseModel } from '../shared/model.js';
 import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions } from '../shared/model-files.js';
-import { deviceOption, integer, integerList, jsonOption, number } from '../shared/options.js';
+import {
+  deviceOption,
+  dtypeOption,
+  integer,
+  integerList,
+  jsonOption,
+  number,
+  type WeightDType,
+} from '../shared/options.js';
 import { startProgress } from '../shared/progress.js';
 import type { Terminal } from '../shared/terminal.js';
 import { version } from '../shared/version.js';
@@ -32,6 +40,7 @@ interface TrainOptions extends RecipeOptions, ModelSourceOptions {
   readonly gradientCheckpointing: boolean;
   readonly seed: number;
   readonly device: string;
+  readonly dtype: WeightDType;
   readonly validate: number;
   readonly saveEvery?: number;
   readonly weightsDtype: WeightDtype;
@@ -68,6 +77,7 @@ export function trainCommand(terminal: Terminal): Command {
     .option('--lora-dropout <x>', 'dropout of the adapters', number(0, 0.999))
     .option('--seed <n>', 'seed of order, dropout and new weights', integer(0), 42)
     .addOption(deviceOption())
+    .addOption(dtypeOption())
     .option('--validate <n>', 'keep the epoch that is best on n validation samples; 0 keeps the last', integer(0), 0)
     .option('--save-every <steps>', 'steps between checkpoints (default: an epoch)', integer(1))
     .addOption(
@@ -101,8 +111,8 @@ async function train(
   const task = tasks[options.task]!;
   checkValidation(options, task);
   await checkOutput(options);
-  const base = await openBaseModel(options.model, { ...options, terminal });
   const device = await openNamedDevice(options.device);
+  const base = await openBaseModel(options.model, { ...options, terminal }, device);
   const latentIds = addLatentTokens(base.processor.tokenizer, method.latentTokens, base.config.textConfig.vocabSize);
   const data = taskTrainingSet({
     task,
@@ -131,6 +141,7 @@ async function train(
     microBatchSize,
     validate: samples,
     device: device.name,
+    dtype: options.dtype,
     base: base.fingerprint,
   });
   if (!resume) await prepareFolder(folder);

@@ -30,7 +30,11 @@ const MAX_NEW_TOKENS = 512;
 
 export function addGenerationOptions(command: Command): Command {
   return command
-    .option('--max-new-tokens <n>', `longest answer (default: what the checkpoint says, or ${MAX_NEW_TOKENS})`, integer(1, 65536))
+    .option(
+      '--max-new-tokens <n>',
+      `longest answer (default: what the checkpoint says, or ${MAX_NEW_TOKENS})`,
+      integer(1, 65536),
+    )
     .option('--greedy', 'always take the most likely token')
     .option('--temperature <t>', 'sample, at this temperature', number(1e-6, 100))
     .option('--top-k <n>', 'sample among the n most likely tokens; 0 for all', integer(0, 1_000_000))
@@ -49,7 +53,9 @@ export function samplingFrom(flags: GenerationFlags, config: GenerationConfig): 
   const { greedy, temperature, topK, topP, minP, repetitionPenalty } = flags;
   const drawn = Object.entries({ temperature, topK, topP, minP }).filter(([, value]) => value !== undefined);
   if (greedy && drawn.length > 0)
-    throw new UsageError(`--greedy takes the most likely token, so ${drawn.map(([name]) => name).join(' and ')} would do nothing; leave one out`);
+    throw new UsageError(
+      `--greedy takes the most likely token, so ${drawn.map(([name]) => name).join(' and ')} would do nothing; leave one out`,
+    );
   return {
     ...samplingOf(config),
     ...(drawn.length > 0 && { doSample: true }),

@@ -6,11 +6,12 @@ import {
   type PeftAdapter,
   checkAdapterFits,
   latentIdsOf,
-  modelOf,
   readAdapter,
+  withAdapter,
 } from '@mindseye/latent-reasoning';
 import {
   type GenerationConfig,
+  type ModelContext,
   type ModelFiles,
   type ModelFolder,
   type Processor,
@@ -20,7 +21,10 @@ import {
   shardNames,
 } from '@mindseye/qwen-vl';
 import { type Device, openCheckpoint } from '@mindseye/tensor-core';
+import { WasmMemoryError } from '@mindseye/wasm-backend';
+import { CommandError } from './errors.js';
 import { type ModelAccess, openFolder } from './model-files.js';
+import type { WeightDType } from './options.js';
 
 export interface BaseModel {
   readonly folder: ModelFolder;
@@ -37,9 +41,17 @@ export interface BaseModel {
  * @param model a folder, or `organisation/name@revision`
  * @param device where the weights go as they are read; left out, they stay on the host
  */
-export async function openBaseModel(model: string, access: ModelAccess, device?: Device): Promise<BaseModel> {
+export async function openBaseModel(
+  model: string,
+  access: ModelAccess & { readonly dtype?: WeightDType },
+  device?: Device,
+): Promise<BaseModel> {
   const folder = await openFolder(model, access);
-  const { config, weights } = await folder.loadWeights(device && { device });
+  const { config, weights } = await folder
+    .loadWeights({ ...(device && { device }), ...(access.dtype && { dtype: access.dtype }) })
+    .catch(async (error: unknown) => {
+      throw device && isOutOfMemory(error) ? await tooLarge(folder, device, error) : error;
+    });
   const shards = (await shardNames(folder.files)) ?? ['model.safetensors'];
   return {
     folder,
@@ -49,6 +61,19 @@ export async function openBaseModel(model: string, access: ModelAccess, device?:
     processor: await folder.processor(),
     fingerprint: await fingerprintOf(folder.files, ['config.json', 'tokenizer.json', ...shards]),
   };
+}
+
+const isOutOfMemory = (error: unknown): boolean => error instanceof WasmMemoryError || error instanceof RangeError;
+
+/** What to do about a model that does not fit, in numbers. */
+async function tooLarge(folder: ModelFolder, device: Device, cause: unknown): Promise<CommandError> {
+  const { report } = await folder.inspectWeights();
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+  return new CommandError(
+    `${folder.location}: its weights, ${gigabytes(report.bytes)} in the files, do not fit the memory of ${device.name}; ` +
+      'load them smaller with --dtype int4, or use --device webgpu',
+    { cause },
+  );
 }
 
 export interface OpenedModel {
@@ -65,22 +90,15 @@ export async function openLatentModel(
   modelName: string,
   adapterName: string | undefined,
   device: Device,
-  access: ModelAccess,
+  access: ModelAccess & { readonly dtype?: WeightDType },
 ): Promise<OpenedModel> {
   const base = await openBaseModel(modelName, access, device);
   // The revision is the model's.
   const { revision: _, ...adapterAccess } = access;
   const opened = adapterName === undefined ? undefined : await openAdapter(adapterName, base.config, adapterAccess);
-  const adapter = opened?.adapter;
-  const latentIds = adapter ? (adapter.tokenRows?.ids ?? []) : latentIdsOf(base.processor.tokenizer);
-  const setup = {
-    config: base.config,
-    weights: base.weights,
-    trains: 'lora',
-    lora: adapter?.config ?? NO_LORA,
-    latentIds,
-  } as const;
-  const context = modelOf(setup, { weights: {}, lora: adapter?.lora ?? {}, rows: adapter?.tokenRows?.rows ?? null });
+  const plain: ModelContext = { config: base.config, weights: base.weights };
+  const context = opened ? withAdapter(plain, opened.adapter) : plain;
+  const latentIds = latentIdsOf((await opened?.folder.optionalTokenizer()) ?? base.processor.tokenizer);
   return {
     model: new LatentModel({ context, processor: base.processor, device, latentIds }),
     generation: await base.folder.generationConfig(),
@@ -98,12 +116,11 @@ export async function openLatentModel(
 /** The fingerprint of no files at all. */
 const NO_FILES = createHash('sha256').digest('hex');
 
-const NO_LORA = { rank: 1, alpha: 1, dropout: 0, targetModules: [] };
-
 /** As PEFT names it, or MLX. */
 const ADAPTER_WEIGHTS = ['adapter_model.safetensors', 'adapters.safetensors'] as const;
 
 interface OpenedAdapter {
+  readonly folder: ModelFolder;
   readonly adapter: PeftAdapter;
   readonly fingerprint: string;
 }
@@ -117,7 +134,7 @@ export async function openAdapter(name: string, config: Qwen2_5_VLConfig, access
   try {
     const adapter = await readAdapter(await folder.json('adapter_config.json'), source, location);
     checkAdapterFits(adapter, parameterShapes(config), location);
-    return { adapter, fingerprint: await fingerprintOf(files, ['adapter_config.json', fileName]) };
+    return { folder, adapter, fingerprint: await fingerprintOf(files, ['adapter_config.json', fileName]) };
   } finally {
     await source.close();
   }

@@ -1,5 +1,6 @@
 /** Parsers of option values. What they refuse is a usage error that names the option and what it takes. */
 import { InvalidArgumentError, Option } from 'commander';
+import { quantizationNames } from '@mindseye/qwen-vl';
 import { deviceNames } from './device.js';
 
 /** A whole number from `least` to `most`. */
@@ -43,3 +44,13 @@ export const deviceOption = (): Option =>
     .default('auto');
 
 export const jsonOption = (): Option => new Option('--json', 'print one JSON object on stdout');
+
+/** Storages that weights can be loaded in. */
+const WEIGHT_DTYPES = ['auto', 'f32', 'f16', 'bf16', ...quantizationNames] as const;
+
+export type WeightDType = (typeof WEIGHT_DTYPES)[number];
+
+export const dtypeOption = (): Option =>
+  new Option('--dtype <storage>', 'storage of the weights in memory; auto is that of the files')
+    .choices(WEIGHT_DTYPES)
+    .default('auto');

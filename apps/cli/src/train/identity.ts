@@ -14,6 +14,8 @@ export interface TrainingIdentity extends RunIdentity {
   readonly microBatchSize: number;
   readonly validate: number;
   readonly device: string;
+  /** Storage of the base weights. */
+  readonly dtype: string;
   /** Fingerprint of the model that is trained. */
   readonly base: string;
 }
@@ -27,6 +29,7 @@ export interface IdentitySources {
   readonly microBatchSize: number;
   readonly validate: number;
   readonly device: string;
+  readonly dtype: string;
   readonly base: string;
 }
 

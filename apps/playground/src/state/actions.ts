@@ -6,7 +6,7 @@
  */
 import { StoppedError, type WorkerClient } from '../worker/client.js';
 import { errorLine } from '../worker/error-line.js';
-import type { Condition, DeviceName, ModelSource, PictureSource } from '../worker/protocol.js';
+import type { Condition, DeviceName, ModelSource, PictureSource, WeightStorage } from '../worker/protocol.js';
 import { readCatalog } from './catalog.js';
 import { SCENE_COUNT, sceneNumber } from './scenes.js';
 import { canAsk } from './state.js';
@@ -41,23 +41,58 @@ export class Actions {
   }
 
   async chooseDevice(device: DeviceName): Promise<void> {
-    const { model } = this.#store.state;
     this.#store.update({ device });
-    if ('source' in model) await this.openModel(model.source);
+    await this.#reopen();
+  }
+
+  async chooseStorage(storage: WeightStorage): Promise<void> {
+    this.#store.update({ storage });
+    await this.#reopen();
+  }
+
+  /** Finds out what a model of the hub would take; opens it at once if the page's storage has all of it. */
+  async lookUp(name: string): Promise<void> {
+    this.#store.update({ hubOffer: { name, bytes: null }, error: null });
+    const { device, storage } = this.#store.state;
+    const isAsked = (): boolean => this.#store.state.hubOffer?.name === name;
+    const look = async (): Promise<void> => {
+      const { bytes } = await this.#client.call('lookUp', { name, device, storage });
+      if (!isAsked()) return;
+      if (bytes > 0) this.#store.update({ hubOffer: { name, bytes } });
+      else await this.openModel({ kind: 'hub', name });
+    };
+    await this.#attempt(look, () => this.declineOffer());
+  }
+
+  declineOffer(): void {
+    this.#store.update({ hubOffer: null });
   }
 
   /** Opens a model on the chosen device, in a worker of its own. */
   async openModel(source: ModelSource): Promise<void> {
     if ('source' in this.#store.state.model) this.#restart();
-    this.#store.update({ model: { status: 'loading', source, progress: null }, answers: {}, error: null });
-    const { device } = this.#store.state;
+    this.#store.update({
+      model: { status: 'loading', source, progress: null },
+      hubOffer: null,
+      answers: {},
+      error: null,
+    });
+    const { device, storage } = this.#store.state;
     const open = async (): Promise<void> => {
-      const summary = await this.#client.call('openModel', { source, device }, (progress) =>
+      const summary = await this.#client.call('openModel', { source, device, storage }, (progress) =>
         this.#store.update({ model: { status: 'loading', source, progress } }),
       );
       this.#store.update({ model: { status: 'ready', source, summary } });
     };
     await this.#attempt(open, () => this.#store.update({ model: { status: 'failed', source } }));
+  }
+
+  /** Gives up opening a model. What has been fetched of it stays in the page's storage. */
+  stopOpening(): void {
+    const { model } = this.#store.state;
+    if (model.status !== 'loading') return;
+    this.#restart();
+    this.#store.update({ model: { status: 'stopped', source: model.source } });
   }
 
   /** Lets a person choose a model's folder and opens it; choosing none changes nothing. */
@@ -121,12 +156,17 @@ export class Actions {
 
   /** Ends what is running, and opens the model afresh. */
   async stop(): Promise<void> {
-    const { model } = this.#store.state;
-    if ('source' in model) await this.openModel(model.source);
+    await this.#reopen();
   }
 
   dismissError(): void {
     this.#store.update({ error: null });
+  }
+
+  /** The model that was opened last, with the choices of now. */
+  async #reopen(): Promise<void> {
+    const { model } = this.#store.state;
+    if ('source' in model) await this.openModel(model.source);
   }
 
   #restart(): void {

@@ -8,6 +8,7 @@ import type {
   ModelSummary,
   PictureSource,
   PictureSummary,
+  WeightStorage,
 } from '../worker/protocol.js';
 import type { Catalog } from './catalog.js';
 
@@ -17,7 +18,14 @@ export type ModelState =
   | { readonly status: 'missing' }
   | { readonly status: 'loading'; readonly source: ModelSource; readonly progress: LoadProgress | null }
   | { readonly status: 'ready'; readonly source: ModelSource; readonly summary: ModelSummary }
-  | { readonly status: 'failed'; readonly source: ModelSource };
+  /** `stopped` by the person, `failed` by itself: why is the page's error line. */
+  | { readonly status: 'failed' | 'stopped'; readonly source: ModelSource };
+
+/** A model of the hub that was asked for, and how much there is to fetch; null while that is being found out. */
+export interface HubOffer {
+  readonly name: string;
+  readonly bytes: number | null;
+}
 
 export interface OpenPicture extends PictureSummary {
   readonly source: PictureSource;
@@ -27,6 +35,9 @@ export interface State {
   readonly catalog: Catalog;
   readonly model: ModelState;
   readonly device: DeviceName;
+  readonly storage: WeightStorage;
+  /** Nothing of it is fetched before the person says so. */
+  readonly hubOffer: HubOffer | null;
   /** Whether the browser gives a WebGPU adapter; null while that is being found out. */
   readonly hasWebGpu: boolean | null;
   readonly picture: OpenPicture | null;
@@ -46,6 +57,8 @@ export const initialState: State = {
   catalog: { model: null, pictures: [] },
   model: { status: 'starting' },
   device: 'wasm',
+  storage: 'stored',
+  hubOffer: null,
   hasWebGpu: null,
   picture: null,
   sceneIndex: 0,

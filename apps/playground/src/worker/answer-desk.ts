@@ -1,6 +1,14 @@
 /** What the worker holds, a model and a picture, and what it does with them. */
-import type { LatentModel } from '@mindseye/latent-reasoning';
-import { InvalidInputError, type RasterImage, parameterCount } from '@mindseye/qwen-vl';
+import type { AttentionMap, LatentModel, Question } from '@mindseye/latent-reasoning';
+import {
+  InvalidInputError,
+  type PixelBudget,
+  type Qwen2_5_VLConfig,
+  type RasterImage,
+  parameterCount,
+  samplingOf,
+} from '@mindseye/qwen-vl';
+import { flatten, weightBytes } from '@mindseye/tensor-core';
 import { openNamedDevice } from './devices.js';
 import { loadModel } from './load-model.js';
 import { type ModelParts, assembleModel } from './model-parts.js';
@@ -9,30 +17,35 @@ import type { AnswerSummary, Calls, LoadProgress, ModelSummary, PictureSource, P
 import { randomModel } from './random-model.js';
 
 /** Longest answer, where the model's own files do not say. */
-const MAX_NEW_TOKENS = 16;
+const MAX_NEW_TOKENS = 512;
+
+/** A photograph as the published models take it has up to 16,384 visual tokens, more than a tab should be asked for. */
+const BUDGET: PixelBudget = { maxVisualTokens: 1024 };
+
+/** A map needs the attention of all layers at once: beyond this many bytes it is left out. */
+const MAP_BYTES = 2 ** 28;
 
 export class AnswerDesk {
   #model: { readonly parts: ModelParts; readonly latent: LatentModel } | undefined;
   #image: RasterImage | undefined;
 
   async openModel(
-    { source, device: name }: Calls['openModel']['request'],
+    { source, ...choices }: Calls['openModel']['request'],
     onProgress: (progress: LoadProgress) => void,
   ): Promise<ModelSummary> {
     const start = performance.now();
-    const device = await openNamedDevice(name);
+    const device = await openNamedDevice(choices.device);
     const parts =
-      source.kind === 'random' ? await randomModel(source.seed) : await loadModel(source, device, onProgress);
+      source.kind === 'random' ? await randomModel(source.seed) : await loadModel(source, device, choices, onProgress);
     this.#model = { parts, latent: assembleModel(parts, device) };
-    const { config, trained, latentIds } = parts;
-    const adapter = [
-      ...Object.values(trained.lora).flatMap(({ a, b }) => [a, b]),
-      ...(trained.rows ? [trained.rows] : []),
-    ];
+    const { config, weights, adapter, latentIds } = parts;
+    const { lora, tokenRows, headRows, saved } = adapter ?? {};
+    const added = flatten([lora, tokenRows?.rows, headRows?.rows, saved]);
     return {
       device: device.name,
       parameters: parameterCount(config),
-      adapterParameters: elements(adapter),
+      adapterParameters: added.reduce((sum, { size }) => sum + size, 0),
+      weightBytes: Object.values(weights).reduce((sum, weight) => sum + weightBytes(weight), 0),
       latents: latentIds.length,
       milliseconds: performance.now() - start,
     };
@@ -48,7 +61,7 @@ export class AnswerDesk {
     if (!this.#model) throw new InvalidInputError('no model is open: choose one first');
     if (!this.#image) throw new InvalidInputError('no picture is open: choose one first');
     const { parts, latent } = this.#model;
-    const images = [this.#image];
+    const asked = { question, images: [this.#image], budget: BUDGET, condition } as const;
     const { maxNewTokens, eosTokenIds: stopIds } = parts.generation;
 
     const start = performance.now();
@@ -59,19 +72,36 @@ export class AnswerDesk {
       text += piece;
       if (piece !== '') onText(piece);
     };
-    const request = { question, images, condition, stopIds, maxNewTokens: maxNewTokens ?? MAX_NEW_TOKENS };
-    for await (const id of latent.generate(request)) {
+    const answer = latent.generate({
+      ...asked,
+      stopIds,
+      maxNewTokens: maxNewTokens ?? MAX_NEW_TOKENS,
+      sampling: samplingOf(parts.generation),
+    });
+    for await (const id of answer) {
       tokens++;
       add(decoder.push(id));
     }
     add(decoder.end());
     const milliseconds = performance.now() - start;
-
-    // Without latents the map would be that of the last prompt token.
-    const [map] = condition === 'no-latents' ? [] : await latent.attentionMaps({ question, images, condition });
-    return { text, tokens, milliseconds, map: map ?? null };
+    return { text, tokens, milliseconds, map: await mapOf(this.#model, asked) };
   }
 }
 
-const elements = (tensors: readonly { readonly size: number }[]): number =>
-  tensors.reduce((sum, { size }) => sum + size, 0);
+/** Where the latents looked. Without latents the map would be that of the last prompt token. */
+async function mapOf(
+  { parts, latent }: { readonly parts: ModelParts; readonly latent: LatentModel },
+  asked: Question,
+): Promise<AttentionMap | null> {
+  if (asked.condition === 'no-latents') return null;
+  const { imageProcessor } = parts.processor;
+  const [image] = asked.images;
+  const visual = imageProcessor.geometry(image!.height, image!.width, asked.budget).visualTokens;
+  if (mapBytes(parts.config, visual + asked.question.length + parts.latentIds.length) > MAP_BYTES) return null;
+  const [map] = await latent.attentionMaps(asked);
+  return map ?? null;
+}
+
+/** f32 [layers, heads, tokens, tokens]. */
+const mapBytes = ({ textConfig }: Qwen2_5_VLConfig, tokens: number): number =>
+  4 * textConfig.numHiddenLayers * textConfig.numAttentionHeads * tokens ** 2;

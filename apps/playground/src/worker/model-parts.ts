@@ -1,6 +1,6 @@
-/** A model before it is put on a device, and the model that it becomes there. */
-import { LatentModel, type LoraConfig, type Trainables, modelOf } from '@mindseye/latent-reasoning';
-import type { GenerationConfig, Processor, Qwen2_5_VLConfig, Weights } from '@mindseye/qwen-vl';
+/** A model before it is put together, and what it becomes then. */
+import { LatentModel, type PeftAdapter, withAdapter } from '@mindseye/latent-reasoning';
+import type { GenerationConfig, ModelContext, Processor, Qwen2_5_VLConfig, Weights } from '@mindseye/qwen-vl';
 import type { Device } from '@mindseye/tensor-core';
 
 export interface ModelParts {
@@ -8,16 +8,16 @@ export interface ModelParts {
   readonly generation: GenerationConfig;
   readonly processor: Processor;
   readonly weights: Weights;
-  /** LoRA pairs and latent rows over those weights; empty for a model without an adapter. */
-  readonly trained: Trainables;
-  readonly lora: LoraConfig;
+  readonly adapter: PeftAdapter | undefined;
+  /** Empty for a model without latents. */
   readonly latentIds: readonly number[];
 }
 
 export function assembleModel(
-  { config, processor, weights, trained, lora, latentIds }: ModelParts,
+  { config, processor, weights, adapter, latentIds }: ModelParts,
   device: Device,
 ): LatentModel {
-  const context = modelOf({ config, weights, trains: 'lora', lora, latentIds }, trained);
+  const plain: ModelContext = { config, weights };
+  const context = adapter ? withAdapter(plain, adapter) : plain;
   return new LatentModel({ context, processor, device, latentIds });
 }

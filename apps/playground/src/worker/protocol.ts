@@ -8,10 +8,25 @@ import type { AnswerCondition, AttentionMap } from '@mindseye/latent-reasoning';
 
 export type DeviceName = 'wasm' | 'webgpu';
 
+/** What matrices are kept in: what the files have, or the language model in codes of 8 or 4 bits. */
+export type WeightStorage = 'stored' | 'int8' | 'int4';
+
+/** Where a model runs and what it is kept in; another choice opens it again. */
+export interface ModelChoices {
+  readonly device: DeviceName;
+  readonly storage: WeightStorage;
+}
+
 /** Ways to answer that the page offers, of those of `LatentModel`. */
 export type Condition = Extract<AnswerCondition, 'standard' | 'no-latents' | 'bottleneck'>;
 
-/** Where a model comes from: files under an address, a folder on this machine, or random weights drawn here. */
+/** A file and its path in the folder that it was dropped with, which the file itself does not know. */
+export interface DroppedFile {
+  readonly path: string;
+  readonly file: File;
+}
+
+/** Where a model comes from: files under an address, a folder on this machine, a hub, or random weights drawn here. */
 export type ModelSource =
   | {
       readonly kind: 'files';
@@ -23,9 +38,11 @@ export type ModelSource =
   | {
       readonly kind: 'folder';
       readonly name: string;
-      /** What a picker gives, or an input that chooses folders. */
-      readonly folder: FileSystemDirectoryHandle | readonly File[];
+      /** What a picker gives, or the files of an input that chooses folders, or of a drop. */
+      readonly folder: FileSystemDirectoryHandle | readonly DroppedFile[];
     }
+  /** `organisation/name` of Hugging Face, with `@revision` or without. */
+  | { readonly kind: 'hub'; readonly name: string }
   | { readonly kind: 'random'; readonly seed: number };
 
 /** Where a picture comes from. */
@@ -45,6 +62,8 @@ export interface ModelSummary {
   readonly device: string;
   readonly parameters: number;
   readonly adapterParameters: number;
+  /** Of the weights as they lie on the device, adapter apart. */
+  readonly weightBytes: number;
   readonly latents: number;
   readonly milliseconds: number;
 }
@@ -65,18 +84,23 @@ export interface AnswerSummary {
   readonly text: string;
   readonly tokens: number;
   readonly milliseconds: number;
-  /** Where the latents looked; null where there is none to be shown. */
+  /** Where the latents looked; null without latents, and where it would take too much memory. */
   readonly map: AttentionMap | null;
 }
 
+/** In bytes. */
 export interface LoadProgress {
+  /** Fetching into the page's storage, or reading weights onto the device. */
+  readonly step: 'fetching' | 'reading';
   readonly done: number;
   readonly total: number;
 }
 
 export interface Calls {
+  /** How many bytes opening a model of the hub would fetch; refused where it could not run in the end. */
+  lookUp: { request: ModelChoices & { readonly name: string }; event: never; result: { readonly bytes: number } };
   openModel: {
-    request: { readonly source: ModelSource; readonly device: DeviceName };
+    request: ModelChoices & { readonly source: ModelSource };
     event: LoadProgress;
     result: ModelSummary;
   };

@@ -20,6 +20,8 @@ import type { ModelParts } from './model-parts.js';
 
 /** Samples whose words the tokenizer learns, besides those of counting. */
 const CORPUS_SAMPLES = 300;
+/** Noise has no reason to end by itself. */
+const MAX_NEW_TOKENS = 16;
 
 function* corpus(): Generator<string> {
   yield 'You are a helpful assistant.';
@@ -36,13 +38,14 @@ export async function randomModel(seed: number): Promise<ModelParts> {
   const latentIds = tokenizer.addTokens(Array.from({ length: livr.latentTokens }, (_, i) => latentTokenName(i + 1)));
   const config = tinyConfig();
   const weights = initializeWeights(config, seed);
+  const { lora } = livr;
+  const trained = await initializeTrainables({ config, weights, trains: 'lora', lora, latentIds }, seed);
   return {
     config,
-    generation: resolveGenerationConfig(undefined, config),
+    generation: { ...resolveGenerationConfig(undefined, config), maxNewTokens: MAX_NEW_TOKENS },
     processor: new Processor(tokenizer, ChatTemplate.fromSources({ tokenizerConfig }), tinyPreprocessorConfig()),
     weights,
-    trained: await initializeTrainables({ config, weights, trains: 'lora', lora: livr.lora, latentIds }, seed),
-    lora: livr.lora,
+    adapter: { config: lora, lora: trained.lora, tokenRows: { ids: latentIds, rows: trained.rows! } },
     latentIds,
   };
 }

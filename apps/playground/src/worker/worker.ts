@@ -1,12 +1,15 @@
 /** The worker: takes calls off its queue one after another and answers each with a result or one line of error. */
 import { AnswerDesk } from './answer-desk.js';
 import { errorLine } from './error-line.js';
+import { lookUp } from './look-up.js';
 import type { CallMessage, CallName, Handlers, ReplyMessage } from './protocol.js';
+import { throttled } from './throttled.js';
 
 const desk = new AnswerDesk();
 
 const handlers: Handlers = {
-  openModel: (request, emit) => desk.openModel(request, emit),
+  lookUp: (request) => lookUp(request),
+  openModel: (request, emit) => desk.openModel(request, throttled(emit)),
   openPicture: (request) => desk.openPicture(request),
   ask: (request, emit) => desk.ask(request, emit),
 };

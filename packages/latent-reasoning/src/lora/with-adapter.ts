@@ -6,7 +6,7 @@
  * No weight is copied and nothing is computed. Factors are scalar tensors, not numbers in the graph, so adapters of the same
  * shapes on the same layers share their compiled plans whatever their α is.
  */
-import { InvalidInputError, type LinearHook, type ModelContext, type TokenRows } from '@mindseye/qwen-vl';
+import { InvalidInputError, type LinearHook, type ModelContext, type RowRun } from '@mindseye/qwen-vl';
 import { type Tensor, add, concat, embedding, gather, tensor } from '@mindseye/tensor-core';
 import { type PeftAdapter, type TrainedRows, embeddingPath, headPath } from './adapter.js';
 import { layerSettings } from './config.js';
@@ -21,25 +21,23 @@ const mergeInstead = 'merge the adapter into the checkpoint instead';
  * The model that `context` becomes with an adapter; with a weight other than 1 a part or a multiple of it. Call it again on
  * the result for another adapter beside it.
  *
- * @throws InvalidInputError for what a running model cannot take (an adapted output head, rows of an own head, tokens far
- *   apart), for whole modules and token rows with a weight other than 1, and for token rows of two adapters
+ * @throws InvalidInputError for what a running model cannot take (trained tokens far apart), for whole modules and token rows with a weight other than 1, and for token rows of two adapters
  */
 export function withAdapter(context: ModelContext, adapter: PeftAdapter, weight = 1): ModelContext {
   const { tokenRows, headRows, saved = {} } = adapter;
-  if (Object.hasOwn(adapter.lora, headPath) || headRows)
-    throw new InvalidInputError(`the adapter changes ${headPath}, which a running model does not: ${mergeInstead}`);
-  const replaces = tokenRows !== undefined || Object.keys(saved).length > 0;
-  if (replaces && weight !== 1)
+  const hasRows = tokenRows !== undefined || headRows !== undefined;
+  if ((hasRows || Object.keys(saved).length > 0) && weight !== 1)
     throw new InvalidInputError(
-      `the adapter replaces ${tokenRows ? 'token rows' : Object.keys(saved)[0]}, which cannot be done by ${weight}: use the weight 1`,
+      `the adapter replaces ${hasRows ? 'token rows' : Object.keys(saved)[0]}, which cannot be done by ${weight}: use the weight 1`,
     );
-  if (tokenRows && context.tokenRows)
+  if (hasRows && (context.tokenRows || context.headRows))
     throw new InvalidInputError(`two active adapters replace token rows: activate one, or ${mergeInstead}`);
   const replaced = withSavedModules(context, adapter);
   return {
     ...replaced,
     linearHook: beside(context.linearHook, adapterHook(adapter, weight)),
-    ...(tokenRows && { tokenRows: consecutive(replaced, tokenRows) }),
+    ...(tokenRows && { tokenRows: { ...consecutive(replaced, tokenRows, embeddingPath), head: 'tied' } }),
+    ...(headRows && { headRows: consecutive(replaced, headRows, headPath) }),
   };
 }
 
@@ -86,21 +84,20 @@ export function withSavedModules(context: ModelContext, { saved = {}, settings }
   };
 }
 
-/** Trained rows as one run of ids, with the table's own rows between them. */
-function consecutive(context: ModelContext, { ids, rows }: TrainedRows): TokenRows {
+/** Trained rows as one run of ids, with the own rows of the table `path` between them. */
+function consecutive(context: ModelContext, { ids, rows }: TrainedRows, path: string): RowRun {
   const firstId = Math.min(...ids);
   const span = Math.max(...ids) - firstId + 1;
   if (span > widestSpan)
     throw new InvalidInputError(
       `the adapter trains tokens ${firstId} to ${firstId + span - 1}, more than ${widestSpan} apart: ${mergeInstead}`,
     );
-  const head = 'tied' as const;
-  if (ids.every((id, i) => id === firstId + i)) return { firstId, rows, head };
+  if (ids.every((id, i) => id === firstId + i)) return { firstId, rows };
   const place = new Map(ids.map((id, i) => [id, i]));
   const between = Array.from({ length: span }, (_, i) => firstId + i).filter((id) => !place.has(id));
   between.forEach((id, i) => place.set(id, ids.length + i));
-  const table = context.weights[`${embeddingPath}.weight`]!;
+  const table = context.weights[`${path}.weight`] ?? context.weights[`${embeddingPath}.weight`]!;
   const all = between.length > 0 ? concat([rows, embedding(table, tensor(Int32Array.from(between)))], 0) : rows;
   const order = Int32Array.from({ length: span }, (_, i) => place.get(firstId + i)!);
-  return { firstId, rows: gather(all, tensor(order)), head };
+  return { firstId, rows: gather(all, tensor(order)) };
 }

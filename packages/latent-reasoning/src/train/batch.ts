@@ -5,12 +5,12 @@
  * compile. Only the rows of the hidden states that predict a label are sent through the output head.
  */
 import {
-  type VisionItem,
   type Qwen2_5_VLConfig,
   type SequenceOperands,
-  type VisionOperands,
+  type VisionBatch,
+  type VisionItem,
   sequenceOperands,
-  visionOperands,
+  visionBatches,
   visualTokens,
 } from '@mindseye/qwen-vl';
 import { type Tensor, ignoredLabel, tensor } from '@mindseye/tensor-core';
@@ -22,13 +22,6 @@ export interface TrainingExample {
   readonly id: string;
   readonly sequence: LatentSequence;
   readonly images: readonly VisionItem[];
-}
-
-/** Images of one patch grid, to be run through a vision tower in training. */
-export interface ImageGroup {
-  /** [images, patches, C·T·P·P] */
-  readonly pixelValues: Tensor;
-  readonly operands: VisionOperands;
 }
 
 export interface BatchOperands {
@@ -44,7 +37,7 @@ export interface BatchOperands {
   /** Visual tokens [rows, hidden] where vision is frozen … */
   readonly features: Tensor | null;
   /** … and the images themselves where it is trained. */
-  readonly images: readonly ImageGroup[];
+  readonly images: readonly VisionBatch[];
 }
 
 /** Number of labelled tokens. */
@@ -63,20 +56,21 @@ export function batchOperands(
   divisor: number,
   features?: readonly Float32Array[],
 ): BatchOperands {
-  const merge = config.visionConfig.spatialMergeSize;
-  const hidden = config.textConfig.hiddenSize;
-  const { groups, starts } = features ? { groups: [], starts: [] } : groupImages(config, examples);
-  let row = 0;
-  const featureStarts = examples.map(({ sequence: { grids } }) =>
-    grids.map((grid) => (row += visualTokens(grid, merge)) - visualTokens(grid, merge)),
-  );
+  const { batches, featureStarts } = features
+    ? { batches: [], featureStarts: startsInOrder(config, examples) }
+    : visionBatches(
+        config.visionConfig,
+        examples.flatMap(({ images }) => images),
+      );
+  let item = 0;
   const length = roundUp(Math.max(...examples.map(({ sequence }) => sequence.inputIds.length)));
   const sequence = sequenceOperands(
     config,
-    examples.map(({ sequence: { inputIds, grids } }, i) => ({
+    examples.map(({ sequence: { inputIds, grids, secondsPerGrid } }) => ({
       inputIds,
       grids,
-      featureStarts: features ? featureStarts[i]! : starts[i]!,
+      ...(secondsPerGrid && { secondsPerGrid }),
+      featureStarts: grids.map(() => featureStarts[item++]!),
     })),
     length,
   );
@@ -94,15 +88,28 @@ export function batchOperands(
   });
   const padded = (list: readonly number[], filler: number): Tensor =>
     tensor(Int32Array.from({ length: roundUp(list.length) }, (_, i) => list[i] ?? filler));
+  const rows = (features ?? []).reduce((total, part) => total + part.length, 0) / config.textConfig.hiddenSize;
   return {
     sequence,
     roles: tensor(roles, [examples.length, length]),
     predictors: padded(predictors, 0),
     labels: padded(labels, ignoredLabel),
     lossScale: tensor(1 / divisor),
-    features: features && row > 0 ? tensor(joined(features), [row, hidden]) : null,
-    images: groups,
+    features: features && rows > 0 ? tensor(joined(features), [rows, config.textConfig.hiddenSize]) : null,
+    images: batches,
   };
+}
+
+/** First rows of all images where their visual tokens follow one another in the order of the examples. */
+function startsInOrder({ visionConfig }: Qwen2_5_VLConfig, examples: readonly TrainingExample[]): number[] {
+  let row = 0;
+  return examples.flatMap(({ sequence: { grids } }) =>
+    grids.map((grid) => {
+      const start = row;
+      row += visualTokens(grid, visionConfig.spatialMergeSize);
+      return start;
+    }),
+  );
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array {
@@ -113,36 +120,4 @@ function joined(parts: readonly Float32Array[]): Float32Array {
     at += part.length;
   }
   return all;
-}
-
-/** Images gathered by patch grid, and for each example the first row of each image once the groups' tokens follow one another. */
-function groupImages(
-  config: Qwen2_5_VLConfig,
-  examples: readonly TrainingExample[],
-): { readonly groups: readonly ImageGroup[]; readonly starts: readonly (readonly number[])[] } {
-  const byGrid = new Map<string, VisionItem[]>();
-  for (const { images } of examples) {
-    for (const image of images) byGrid.set(image.grid.join(), [...(byGrid.get(image.grid.join()) ?? []), image]);
-  }
-  const startOf = new Map<VisionItem, number[]>();
-  let row = 0;
-  const groups = [...byGrid.values()].map((images) => {
-    const { grid } = images[0]!;
-    const patches = grid[0] * grid[1] * grid[2];
-    for (const image of images) {
-      startOf.set(image, [...(startOf.get(image) ?? []), row]);
-      row += visualTokens(grid, config.visionConfig.spatialMergeSize);
-    }
-    return {
-      pixelValues: tensor(joined(images.map(({ pixelValues }) => pixelValues)), [
-        images.length,
-        patches,
-        images[0]!.pixelValues.length / patches,
-      ]),
-      operands: visionOperands(config.visionConfig, grid, images.length),
-    };
-  });
-  // An image object used twice has two places; examples take them in order.
-  const starts = examples.map(({ images }) => images.map((image) => startOf.get(image)!.shift()!));
-  return { groups, starts };
 }

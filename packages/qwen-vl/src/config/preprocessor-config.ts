@@ -91,7 +91,11 @@ export function resolveVideoSettings(
   const { min_pixels, max_pixels, size } = validate(schema, json, source);
   const minPixels = min_pixels ?? size?.min_pixels ?? size?.shortest_edge ?? undefined;
   const maxPixels = max_pixels ?? size?.max_pixels ?? size?.longest_edge ?? undefined;
-  ensure((minPixels ?? 0) <= (maxPixels ?? Infinity), source, `min_pixels ${minPixels} must not exceed max_pixels ${maxPixels}`);
+  ensure(
+    (minPixels ?? 0) <= (maxPixels ?? Infinity),
+    source,
+    `min_pixels ${minPixels} must not exceed max_pixels ${maxPixels}`,
+  );
   return { ...(minPixels !== undefined && { minPixels }), ...(maxPixels !== undefined && { maxPixels }) };
 }
 

@@ -40,7 +40,7 @@ export const KNOWN_FILES: Readonly<Record<ModelFileName, KnownFile>> = {
   'chat_template.json': file('tokenizer', MIB),
   'chat_template.jinja': file('tokenizer', MIB),
   'tokenizer_config.json': file('tokenizer', 64 * MIB),
-  'tokenizer.json': file('tokenizer', 256 * MIB),
+  'tokenizer.json': file('tokenizer', 64 * MIB),
   'video_preprocessor_config.json': file('images', 64 * MIB),
   'preprocessor_config.json': file('images', 64 * MIB),
   'processor_config.json': file('images', 64 * MIB),

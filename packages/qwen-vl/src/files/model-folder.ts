@@ -7,7 +7,11 @@
 import { type SafetensorsCheckpoint, openCheckpoint } from '@mindseye/tensor-core';
 import { type QuantizationConfig, resolveQuantizationConfig } from '../config/quantization-config.js';
 import { resolveGenerationConfig } from '../config/generation-config.js';
-import { checkPreprocessorFitsModel, resolvePreprocessorConfig, resolveVideoSettings } from '../config/preprocessor-config.js';
+import {
+  checkPreprocessorFitsModel,
+  resolvePreprocessorConfig,
+  resolveVideoSettings,
+} from '../config/preprocessor-config.js';
 import { resolveConfig } from '../config/resolve-config.js';
 import type { GenerationConfig, PreprocessorConfig, Qwen2_5_VLConfig, TensorShapes } from '../config/types.js';
 import { ConfigError } from '../errors.js';
@@ -107,6 +111,11 @@ export class ModelFolder {
       fileLabel(this.files, 'tokenizer.json'),
       fileLabel(this.files, 'tokenizer_config.json'),
     );
+  }
+
+  /** As `tokenizer`; undefined for a place without one, such as the folder of most adapters. */
+  async optionalTokenizer(): Promise<Tokenizer | undefined> {
+    return this.has('tokenizer.json') ? this.tokenizer() : undefined;
   }
 
   /** The checkpoint's chat template, or the built-in one. @throws ConversationError, ModelFolderError */

@@ -13,7 +13,9 @@ export interface GeneratedSequence {
   readonly sampledLogProbs: readonly number[];
 }
 
-type Growing = { -readonly [K in keyof GeneratedSequence]: GeneratedSequence[K] extends readonly number[] ? number[] : boolean };
+type Growing = {
+  -readonly [K in keyof GeneratedSequence]: GeneratedSequence[K] extends readonly number[] ? number[] : boolean;
+};
 
 /** @param count R */
 export async function collectSequences(
@@ -22,10 +24,13 @@ export async function collectSequences(
   stopIds: readonly number[],
 ): Promise<readonly GeneratedSequence[]> {
   const stops = new Set(stopIds);
-  const sequences = Array.from(
-    { length: count },
-    (): Growing => ({ ids: [], finished: false, fedBack: [], logProbs: [], sampledLogProbs: [] }),
-  );
+  const sequences = Array.from({ length: count }, (): Growing => ({
+    ids: [],
+    finished: false,
+    fedBack: [],
+    logProbs: [],
+    sampledLogProbs: [],
+  }));
   for await (const step of steps) {
     sequences.forEach((sequence, r) => {
       if (sequence.finished) return;

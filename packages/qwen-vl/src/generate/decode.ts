@@ -143,7 +143,10 @@ async function* decode(
   } finally {
     // Vectors that were fed back are no tokens: what came after the first of them cannot be found again by its ids.
     const inputIds = [...Array.from(rows[0]!.inputIds), ...(feedback ? [] : fed)].slice(0, cachedTokens);
-    promptCache?.put({ rows: cache, capacity: layout.capacity, padding: layout.padding[0]!, inputIds, visuals }, triples);
+    promptCache?.put(
+      { rows: cache, capacity: layout.capacity, padding: layout.padding[0]!, inputIds, visuals },
+      triples,
+    );
   }
 }
 

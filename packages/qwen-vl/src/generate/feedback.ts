@@ -9,7 +9,18 @@
  * A rule with K latents after a start token S, on the input side:  … S h(S) h(1) … h(K−1) next …  where h(t) is the hidden
  * state at the input before. Ids that come out: … S l l … l next ….
  */
-import { type Tensor, type Tree, equal, full, greater, logicalAnd, logicalNot, maximum, select, sub } from '@mindseye/tensor-core';
+import {
+  type Tensor,
+  type Tree,
+  equal,
+  full,
+  greater,
+  logicalAnd,
+  logicalNot,
+  maximum,
+  select,
+  sub,
+} from '@mindseye/tensor-core';
 
 export interface FeedbackInputs<State extends Tree> {
   /** i32 [B, G]: the tokens chosen. */

@@ -28,7 +28,9 @@ export function decodedStep(record: Int32Array, { state }: StepResult, { sequenc
   // Before anything is marked: who takes part in this step.
   const live = Array.from(sequences, (ended, r) => !ended && (flags[r]! & flag.active) !== 0);
   const has = (bit: number): Uint8Array => Uint8Array.from(live, (is, r) => Number(is && (flags[r]! & bit) !== 0));
-  const floats = new Float32Array(record.slice(2 * count).buffer).map((value, i) => (live[i % count] ? value : Number.NaN));
+  const floats = new Float32Array(record.slice(2 * count).buffer).map((value, i) =>
+    live[i % count] ? value : Number.NaN,
+  );
   const ids = record.slice(0, count).map((id, r) => (live[r] ? id : endedId));
   const ends = has(flag.ends);
   ids.forEach((id, r) => {

@@ -15,6 +15,7 @@ import {
 } from '@mindseye/tensor-core';
 import type { Qwen2_5_VLConfig } from '../config/types.js';
 import type { Weights } from '../model/context.js';
+import { type QuantizationName, partOf, quantizationForms, quantizationNames } from '../quantize/parts.js';
 import { buildPacked } from './formats/build-packed.js';
 import { denseDtypeOf, readChannelsLast, readDense } from './formats/dense.js';
 import { type LoadReport, requireComplete } from './load-report.js';
@@ -25,9 +26,10 @@ export interface LoadOptions extends InspectOptions {
   /**
    * What matrices are kept in. `auto`, the default, is what the files have: bf16 stays bf16, packed codes stay packed (f64
    * becomes f32). A precision or a policy is for all others: dense matrices are cast or quantised, packed ones stay packed
-   * where it quantises and are dequantised where it does not. Vectors and the patch kernel are always f32.
+   * where it quantises and are dequantised where it does not. Vectors and the patch kernel are always f32. `int8`, `int4` and
+   * `mixed` quantise the language model in groups of 64 and leave the vision tower as it is stored.
    */
-  readonly dtype?: 'auto' | WeightPrecision | PrecisionPolicy;
+  readonly dtype?: 'auto' | WeightPrecision | QuantizationName | PrecisionPolicy;
   /** Puts every tensor there as it is read, so that its host memory can go. Without it tensors move when first used. */
   readonly device?: Device;
   /** Told after each tensor, for progress bars: tensors and bytes of the files so far, and in all. */
@@ -79,11 +81,19 @@ export async function loadWeights(
   return { weights, report: { ...report, dequantised } };
 }
 
+const isQuantizationName = (dtype: NonNullable<LoadOptions['dtype']>): dtype is QuantizationName =>
+  quantizationNames.some((name) => name === dtype);
+
 /** The precision that the caller wants for a tensor; undefined for that of the file. */
 type Chooser = (tensor: PlannedTensor) => WeightPrecision | undefined;
 
 function chooser(dtype: NonNullable<LoadOptions['dtype']>): Chooser {
   if (dtype === 'auto') return () => undefined;
+  if (isQuantizationName(dtype))
+    return ({ name }) => {
+      const part = partOf(name);
+      return part === 'vision' ? undefined : { bits: quantizationForms[dtype][part], symmetric: false };
+    };
   const policy = typeof dtype === 'object' && 'precisionOf' in dtype ? dtype : precisionPolicy({ weights: dtype });
   return ({ name, shape }) => policy.precisionOf(name, { shape, dtype: 'f32' });
 }

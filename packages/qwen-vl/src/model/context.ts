@@ -9,18 +9,20 @@ import type { Qwen2_5_VLConfig } from '../config/types.js';
 export type Weights = Readonly<Record<string, Weight>>;
 
 /**
- * Applies the linear layer `name` (the module path, without `.weight`) to x [..., in].
+ * Applies the linear layer `name` (the module path, without `.weight`; `lm_head` for the output head, tied or not) to x [..., in].
  * Adapters take this place: see LoRA in latent-reasoning.
  */
 export type LinearHook = (name: string, x: Tensor, base: (x: Tensor) => Tensor) => Tensor;
 
-/**
- * Trained rows for a run of consecutive token ids, in place of the embedding table's own (PEFT `trainable_token_indices`).
- */
-export interface TokenRows {
+/** Rows for a run of consecutive token ids, in place of a table's own (PEFT `trainable_token_indices`). */
+export interface RowRun {
   readonly firstId: number;
   /** [count, hidden] */
   readonly rows: Tensor;
+}
+
+/** Trained rows of the embedding table. */
+export interface TokenRows extends RowRun {
   /** In a model with tied embeddings: whether the output head reads these rows too (as PEFT does) or stays frozen. */
   readonly head: 'tied' | 'frozen';
 }
@@ -30,6 +32,8 @@ export interface ModelContext {
   readonly weights: Weights;
   readonly linearHook?: LinearHook;
   readonly tokenRows?: TokenRows;
+  /** Trained rows of the output head, beside those that it shares with the embedding table. */
+  readonly headRows?: RowRun;
   /**
    * Keep only the input of each decoder layer for the backward pass and compute the layer again there (transformers'
    * `gradient_checkpointing`): far less memory for about 45 % more work per training step.

@@ -1,4 +1,4 @@
-export type { LinearHook, ModelContext, TokenRows, Weights } from './context.js';
+export type { LinearHook, ModelContext, RowRun, TokenRows, Weights } from './context.js';
 export {
   type EmbeddingOverride,
   type KeyValueCache,
@@ -16,13 +16,7 @@ export {
   parameterShapes,
   type ParameterShapes,
 } from './parameters.js';
-export {
-  type GenerateRequest,
-  type Prompt,
-  type PromptsRequest,
-  Qwen2_5_VL,
-  imagePatches,
-} from './qwen2-5-vl.js';
+export { type GenerateRequest, type Prompt, type PromptsRequest, Qwen2_5_VL, imagePatches } from './qwen2-5-vl.js';
 export {
   type GridThw,
   type RopeCompat,

@@ -32,7 +32,7 @@ import {
   swiglu,
   updateSlice,
 } from '@mindseye/tensor-core';
-import { type ModelContext, type TokenRows, applyLinear, matrix, weight } from './context.js';
+import { type ModelContext, type RowRun, type TokenRows, applyLinear, matrix, weight } from './context.js';
 
 /** Keys and values of the tokens so far, one pair per layer, of fixed capacity, in f32, f16 or bf16. */
 export interface KeyValueCache {
@@ -142,15 +142,21 @@ export function decoderLayer(
 
 /** Logits [..., vocabulary] of hidden states [..., hidden]. */
 export function headForward(context: ModelContext, hidden: Tensor): Tensor {
-  const { config, tokenRows } = context;
+  const { config, linearHook, tokenRows, headRows } = context;
   const table = matrix(
     context,
     config.tieWordEmbeddings ? 'model.language_model.embed_tokens.weight' : 'lm_head.weight',
   );
-  const logits = linear(hidden, table);
-  if (tokenRows?.head !== 'tied' || !config.tieWordEmbeddings) return logits;
-  const end = tokenRows.firstId + tokenRows.rows.shape[0]!;
-  return concat([slice(logits, -1, 0, tokenRows.firstId), linear(hidden, tokenRows.rows), slice(logits, -1, end)], -1);
+  const base = (x: Tensor): Tensor => linear(x, table);
+  const logits = linearHook ? linearHook('lm_head', hidden, base) : base(hidden);
+  const shared = config.tieWordEmbeddings && tokenRows?.head === 'tied' ? tokenRows : undefined;
+  return [shared, headRows].reduce((sofar, run) => (run ? withRows(sofar, hidden, run) : sofar), logits);
+}
+
+/** Logits with those of some tokens read off rows of their own. */
+function withRows(logits: Tensor, hidden: Tensor, { firstId, rows }: RowRun): Tensor {
+  const end = firstId + rows.shape[0]!;
+  return concat([slice(logits, -1, 0, firstId), linear(hidden, rows), slice(logits, -1, end)], -1);
 }
 
 /** Vectors that take the place of token embeddings at some positions: visual tokens. */

@@ -109,7 +109,10 @@ export class Qwen2_5_VL {
     const rowOf = new Map(items.map((item, i) => [item, featureStarts[i]!]));
     yield* this.#decode({
       ...options,
-      rows: rows.map((row, b) => ({ ...row, featureStarts: (prompts[b]!.images ?? []).map((image) => rowOf.get(image) ?? 0) })),
+      rows: rows.map((row, b) => ({
+        ...row,
+        featureStarts: (prompts[b]!.images ?? []).map((image) => rowOf.get(image) ?? 0),
+      })),
       ...(table && { visualTokens: table }),
       ...(options.cache && { visuals: visuals[0]! }),
     });

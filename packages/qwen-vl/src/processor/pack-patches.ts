@@ -41,8 +41,12 @@ export interface PackedVisuals<Geometry extends ImageGeometry> extends VisualPat
   readonly geometries: readonly Geometry[];
 }
 
-/** More patches than this in one call (65536 visual tokens, 1.2 GB) means a wrong budget, not a large picture. */
+/**
+ * More patches than this in one call (65536 visual tokens), or more values than they have in the published models (1.2 GB), means
+ * a wrong budget or patch size, not a large picture.
+ */
 const MAX_PATCHES = 2 ** 18;
+const MAX_VALUES = MAX_PATCHES * 1176;
 
 /** An error about one picture, with the picture's name in front. */
 function named<T>(name: string, action: () => T): T {
@@ -86,6 +90,11 @@ export function packVisuals<Geometry extends ImageGeometry>(
   if (patches > MAX_PATCHES) {
     throw new ImageError(
       `${patches} patches are more than ${MAX_PATCHES}; lower maxPixels or totalVisualTokens, or pass fewer images or frames`,
+    );
+  }
+  if (patches * patchDimension > MAX_VALUES) {
+    throw new ImageError(
+      `${patches} patches of ${patchDimension} values are more than ${MAX_VALUES} values; lower maxPixels, or check patch_size and temporal_patch_size of the checkpoint`,
     );
   }
   const pixelValues = new Float32Array(patches * patchDimension);

@@ -10,11 +10,10 @@ export {
 } from './evaluate-quantization.js';
 export {
   type QuantizationDecision,
-  type QuantizationName,
   type QuantizationPlan,
   type QuantizationPolicy,
   planQuantization,
-  quantizationNames,
 } from './policy.js';
+export { type QuantizationName, quantizationNames } from './parts.js';
 export { type QuantizeCheckpointOptions, type QuantizedCheckpoint, quantizeCheckpoint } from './quantize-checkpoint.js';
 export { quantizedConfigJson, unquantizedConfig } from './quantized-config.js';

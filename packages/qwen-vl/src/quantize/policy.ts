@@ -1,10 +1,5 @@
 /**
- * Which tensors of a checkpoint become codes of how many bits.
- *
- *            decoder matrices   embedding, head   vision tower (only when asked for)
- *   int8            8                  8                  8
- *   int4            4                  4                  4
- *   mixed           4                  8                  8
+ * Which tensors of a checkpoint become codes of how many bits. The bits of each form are in parts.ts.
  *
  * Vectors (norms, biases) and the patch kernel are never quantised; the vision tower stays as it is stored unless asked for.
  * A matrix whose columns are no multiple of the group has no place in the MLX layout and stays dense: in the published models
@@ -23,20 +18,7 @@ import { InvalidInputError, quoteValue } from '../errors.js';
 import { requireComplete } from '../load/load-report.js';
 import { planCheckpoint } from '../load/plan-checkpoint.js';
 import { canonicalName } from '../model/parameters.js';
-
-/** The parts of a model that a policy tells apart. */
-type Part = 'decoder' | 'table' | 'vision';
-
-export type QuantizationName = 'int8' | 'int4' | 'mixed';
-
-const policies: Readonly<Record<QuantizationName, Readonly<Record<Part, QuantizationBits>>>> = {
-  int8: { decoder: 8, table: 8, vision: 8 },
-  int4: { decoder: 4, table: 4, vision: 4 },
-  mixed: { decoder: 4, table: 8, vision: 8 },
-};
-
-/** The names a policy can have: int8, int4, mixed. */
-export const quantizationNames: readonly QuantizationName[] = Object.keys(policies) as QuantizationName[];
+import { type ModelPart, type QuantizationName, partOf, quantizationForms, quantizationNames } from './parts.js';
 
 export interface QuantizationPolicy {
   readonly format: QuantizationName;
@@ -71,14 +53,6 @@ export interface QuantizationPlan {
   /** Bytes of all tensors before, and after. */
   readonly bytesBefore: number;
   readonly bytesAfter: number;
-}
-
-const TABLES: ReadonlySet<string> = new Set(['model.language_model.embed_tokens.weight', 'lm_head.weight']);
-
-/** The part that a matrix belongs to, by its name in the module tree. */
-function partOf(canonical: string): Part {
-  if (TABLES.has(canonical)) return 'table';
-  return canonical.startsWith('model.visual.') ? 'vision' : 'decoder';
 }
 
 /**
@@ -123,7 +97,7 @@ export function planQuantization(
 }
 
 function checkPolicy({ format, groupSize }: Required<QuantizationPolicy>): void {
-  if (!Object.hasOwn(policies, format))
+  if (!Object.hasOwn(quantizationForms, format))
     throw new InvalidInputError(
       `format ${quoteValue(format)} does not exist: choose one of ${quantizationNames.join(', ')}`,
     );
@@ -141,7 +115,7 @@ const isWords = ({ dtype }: TensorInfo): boolean => !floatDtypes.has(dtype);
 function decide(
   name: string,
   info: TensorInfo,
-  part: Part | undefined,
+  part: ModelPart | undefined,
   { format, groupSize, vision }: Required<QuantizationPolicy>,
 ): QuantizationDecision {
   const dense = { name, canonical: canonicalName(name), info, isMatrix: part !== undefined, bits: undefined };
@@ -149,11 +123,11 @@ function decide(
   const columns = info.shape[1]!;
   if (columns % groupSize !== 0)
     return { ...dense, leftDense: `its ${columns} columns are not a multiple of the group of ${groupSize}` };
-  return { ...dense, bits: policies[format][part] };
+  return { ...dense, bits: quantizationForms[format][part] };
 }
 
 /** Bits of most matrices under a policy. */
-export const decoderBits = (format: QuantizationName): QuantizationBits => policies[format].decoder;
+export const decoderBits = (format: QuantizationName): QuantizationBits => quantizationForms[format].decoder;
 
 /** Bytes of a tensor in the result: codes, scales and offsets, or what it had. */
 function bytesAfter({ info, bits }: QuantizationDecision, groupSize: QuantizationGroupSize): number {

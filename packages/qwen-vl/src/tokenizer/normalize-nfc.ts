@@ -25,7 +25,7 @@ const isReordered = (mark: string): boolean => exchanged(mark, '\u0334') || exch
 /** A run of marks in canonical order; the sort compares each pair of different marks once. */
 function inCanonicalOrder(run: string): string {
   // One mark can stand for two; apart, so that the engine never sees the whole run out of order.
-  const marks = Array.from(run, (mark) => mark.normalize('NFD')).flatMap((parts) => [...parts]);
+  const marks = Array.from(run, (mark) => mark.normalize('NFD')).flatMap((parts) => Array.from(parts));
   const known = new Map<string, boolean>();
   const orders = new Map<string, number>();
   const order = (a: string, b: string): number => {

@@ -2,7 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { resolveGenerationConfig, toHuggingFaceGenerationConfig } from '../../src/config/generation-config.js';
 import { parameterCount, visionParameterCount } from '../../src/config/parameter-count.js';
-import { checkPreprocessorFitsModel, resolvePreprocessorConfig, resolveVideoSettings } from '../../src/config/preprocessor-config.js';
+import {
+  checkPreprocessorFitsModel,
+  resolvePreprocessorConfig,
+  resolveVideoSettings,
+} from '../../src/config/preprocessor-config.js';
 import { presets, publishedPreprocessorConfig, tinyConfig, tinyPreprocessorConfig } from '../../src/config/presets.js';
 import { resolveConfig } from '../../src/config/resolve-config.js';
 import { toHuggingFaceConfig, toHuggingFacePreprocessorConfig } from '../../src/config/serialize-config.js';
@@ -350,7 +354,10 @@ describe('refusals', () => {
 describe('video_preprocessor_config.json', () => {
   test('its pixel limits, by any of their names; what it does not say is left to the processor', () => {
     expect(resolveVideoSettings({ min_pixels: 100, max_pixels: 200 })).toEqual({ minPixels: 100, maxPixels: 200 });
-    expect(resolveVideoSettings({ size: { shortest_edge: 7, longest_edge: 9 } })).toEqual({ minPixels: 7, maxPixels: 9 });
+    expect(resolveVideoSettings({ size: { shortest_edge: 7, longest_edge: 9 } })).toEqual({
+      minPixels: 7,
+      maxPixels: 9,
+    });
     expect(resolveVideoSettings({ do_sample_frames: false })).toEqual({});
     expect(() => resolveVideoSettings({ min_pixels: 3, max_pixels: 2 })).toThrow('min_pixels 3 must not exceed');
     expect(() => resolveVideoSettings([])).toThrow(ConfigError);

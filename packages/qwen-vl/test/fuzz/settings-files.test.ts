@@ -39,7 +39,8 @@ test.each(['preprocessor_config.json', 'processor_config.json'] as const)('%s', 
     if (processor instanceof InvalidInputError) return;
     const { config } = processor.imageProcessor;
     expect(config.minPixels).toBeLessThanOrEqual(config.maxPixels);
-    // A budget of the caller bounds what a file can ask for.
+    // The caller's budget takes the place of the file's limits, which are accepted up to 2^28 pixels: without a budget a small
+    // picture would be enlarged to that. So this says nothing of how much memory the limits of a file can ask for.
     const budget = { minPixels: 1, maxPixels: 28 * 28 * 16 };
     const asked = await valueOrTypedError(() => processor.ask('How many?', [PICTURE], { budget }));
     if (asked instanceof InvalidInputError) return;

@@ -4,11 +4,13 @@
  *   test/fuzz/tokenizer-files.test.ts     tokenizer.json and tokenizer_config.json                       2,300 cases
  *   test/fuzz/template-files.test.ts      chat_template.jinja, .json and programs made up from parts     1,500 cases
  *   test/fuzz/settings-files.test.ts      generation_config.json, preprocessor_config.json and kin         900 cases
- *   test/load/fuzz.test.ts                safetensors headers, indices, config.json, quantised layouts
- *   test/processor/, test/node/           image files and headers
+ *   test/load/fuzz.test.ts                safetensors headers, indices, config.json, quantised layouts   4,700 cases
+ *   test/node/image-fuzz.test.ts          image files and headers                                          8,000 cases
  *
- * Each part draws a new seed on every run and prints it. Time is bounded by construction, not by a clock: what a file can ask
- * for is limited before it is done, and the limits stand beside the code (`MAX_…`).
+ * Each part draws a new seed on every run. Those in this folder and test/load print it always, the image part when a case fails.
+ * Time is bounded by construction, not by a clock: the limits stand beside the code (`MAX_…`).
+ *
+ * Not covered: the pixel limits of preprocessor_config.json at work (see settings-files.test.ts).
  *
  * Those in this folder go through `ModelFolder`, from bytes in memory to text and ids, as a downloaded checkpoint does.
  */

@@ -39,7 +39,10 @@ describe('greedy with a repetition penalty', () => {
 
   test('does not depend on the padding of a batch', async () => {
     const sampling = { repetitionPenalty: 2 };
-    const long = promptOf(context, Array.from({ length: 30 }, (_, i) => 40 + i));
+    const long = promptOf(
+      context,
+      Array.from({ length: 30 }, (_, i) => 40 + i),
+    );
     const [alone] = await model.generateBatch(asked({ sampling }));
     const [beside] = await model.generateBatch(asked({ sampling, prompts: [prompt(), long] }));
     expect(beside!.ids).toEqual(alone!.ids);
@@ -141,7 +144,12 @@ describe('stopping', () => {
     const controller = new AbortController();
     const got: number[] = [];
     const run = async (): Promise<void> => {
-      for await (const id of model.generate({ row: prompt(), images: prompt().images!, stopIds: [], signal: controller.signal })) {
+      for await (const id of model.generate({
+        row: prompt(),
+        images: prompt().images!,
+        stopIds: [],
+        signal: controller.signal,
+      })) {
         got.push(id);
         if (got.length === 3) controller.abort(new Error('enough'));
       }

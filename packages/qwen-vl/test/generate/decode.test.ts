@@ -2,7 +2,15 @@
 import { createWasmDevice } from '@mindseye/wasm-backend';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type ModelContext, PromptCache, Qwen2_5_VL } from '../../src/index.js';
-import { type TinyModel, logSoftmaxOf, naiveForward, naiveGreedy, noiseImage, promptOf, readContext } from './support.js';
+import {
+  type TinyModel,
+  logSoftmaxOf,
+  naiveForward,
+  naiveGreedy,
+  noiseImage,
+  promptOf,
+  readContext,
+} from './support.js';
 
 const device = createWasmDevice();
 const tokens = 8;
@@ -20,7 +28,10 @@ describe.each<TinyModel>(['tiny-tied', 'tiny-untied'])('%s', (name) => {
       promptOf(context, [84, 82, 349, 198]),
       promptOf(context, [7, picture, 30, 12, picture, 5]),
       promptOf(context, [picture, noiseImage(context, 1, 1, 'small'), 31]),
-      promptOf(context, Array.from({ length: 37 }, (_, i) => (i * 31) % 400)),
+      promptOf(
+        context,
+        Array.from({ length: 37 }, (_, i) => (i * 31) % 400),
+      ),
     ];
   };
   const options = { maxNewTokens: tokens, stopIds: [] };

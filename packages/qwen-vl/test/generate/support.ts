@@ -54,7 +54,9 @@ export function noiseImage({ config }: ModelContext, rows: number, columns: numb
 export function promptOf({ config }: ModelContext, parts: readonly (number | VisionItem)[]): Prompt {
   const images = parts.filter((part) => typeof part !== 'number');
   const inputIds = parts.flatMap((part) =>
-    typeof part === 'number' ? [part] : Array.from({ length: (part.grid[1] * part.grid[2]) / 4 }, () => config.imageTokenId),
+    typeof part === 'number'
+      ? [part]
+      : Array.from({ length: (part.grid[1] * part.grid[2]) / 4 }, () => config.imageTokenId),
   );
   return { inputIds: Int32Array.from(inputIds), images };
 }
@@ -83,10 +85,18 @@ export async function naiveForward(
   const inputIds = Int32Array.from([...Array.from(prompt.inputIds), ...generated]);
   // Visual ids may be generated; they are ordinary tokens then.
   const start = prompt.inputIds.length;
-  const known = ropeIndex(prompt.inputIds, grids, context.config, context.config.visionConfig.spatialMergeSize).positions;
+  const known = ropeIndex(
+    prompt.inputIds,
+    grids,
+    context.config,
+    context.config.visionConfig.spatialMergeSize,
+  ).positions;
   const beyond = Math.max(...known) + 1;
   const positions = Int32Array.from(
-    [0, 1, 2].flatMap((axis) => [...known.slice(axis * start, (axis + 1) * start), ...generated.map((_, n) => beyond + n)]),
+    [0, 1, 2].flatMap((axis) => [
+      ...known.slice(axis * start, (axis + 1) * start),
+      ...generated.map((_, n) => beyond + n),
+    ]),
   );
   const plain = inputIds.map((id, at) => (at < start ? id : id === context.config.imageTokenId ? 0 : id));
   const operands = {
@@ -120,7 +130,12 @@ export const argmaxOf = (values: ArrayLike<number>): number => {
 };
 
 /** Greedy decoding without a cache. */
-export async function naiveGreedy(model: Qwen2_5_VL, prompt: Prompt, tokens: number, device: Device): Promise<number[]> {
+export async function naiveGreedy(
+  model: Qwen2_5_VL,
+  prompt: Prompt,
+  tokens: number,
+  device: Device,
+): Promise<number[]> {
   const ids: number[] = [];
   while (ids.length < tokens) ids.push(argmaxOf((await naiveForward(model, prompt, ids, device)).logits));
   return ids;

@@ -22,7 +22,13 @@ async function generate(device: Device, more: Partial<PromptsRequest>): Promise<
   // A tensor belongs to its first device.
   const context = await readContext('tiny-untied');
   const prompts = [promptOf(context, [84, noiseImage(context, 2, 3, 'picture'), 349]), promptOf(context, [3, 4])];
-  return new Qwen2_5_VL(context, device).generateBatch({ prompts, stopIds: [], maxNewTokens: 6, logProbs: true, ...more });
+  return new Qwen2_5_VL(context, device).generateBatch({
+    prompts,
+    stopIds: [],
+    maxNewTokens: 6,
+    logProbs: true,
+    ...more,
+  });
 }
 
 test.each(Object.entries(settings))('%s', async (_name, more) => {

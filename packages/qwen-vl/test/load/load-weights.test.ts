@@ -234,3 +234,21 @@ describe('what does not fit', () => {
     });
   });
 });
+
+test.each([
+  ['int8', 8, 8],
+  ['int4', 4, 4],
+  ['mixed', 4, 8],
+] as const)('%s by name: the language model in codes, vision as it is stored', async (dtype, decoder, table) => {
+  const source = await openEntries(entriesOf(small, { layout: 'new', dtype: 'BF16', shards: 1 }), 1);
+  const { weights } = await loadWeights(source, small, { dtype });
+  const bitsOf = (name: string): number | undefined => {
+    const weight = weights[name]!;
+    return isQuantized(weight) ? weight.bits : undefined;
+  };
+  expect(bitsOf('model.language_model.layers.0.mlp.up_proj.weight')).toBe(decoder);
+  expect(bitsOf('model.language_model.embed_tokens.weight')).toBe(table);
+  expect(bitsOf('lm_head.weight')).toBe(table);
+  expect(weights['model.visual.blocks.0.attn.qkv.weight']).toMatchObject({ dtype: 'bf16' });
+  expect(weights['model.language_model.norm.weight']).toMatchObject({ dtype: 'f32' });
+});

@@ -156,6 +156,16 @@ describe('limits that contradict themselves', () => {
     expect(run).toThrow(ImageError);
   });
 
+  test('what a hostile checkpoint would have allocated', () => {
+    const hostile = (more: object): unknown =>
+      new ImageProcessor({ ...config, minPixels: 2 ** 28, maxPixels: 2 ** 28, ...more }).process([image(40, 30)]);
+    expect(() => hostile({})).toThrow(/patches are more than 262144; lower maxPixels/);
+    expect(() => hostile({ patchSize: 64, temporalPatchSize: 16 })).toThrow(
+      /values; lower maxPixels, or check patch_size/,
+    );
+    expect(() => hostile({})).toThrow(ImageError);
+  });
+
   test('a video with more frames than tokens', () => {
     const videos = new VideoProcessor(config);
     expect(videos.geometry(20, 100, 100, { maxVisualTokens: 10 }).visualTokens).toBe(10);

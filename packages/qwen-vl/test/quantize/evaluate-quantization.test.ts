@@ -11,7 +11,7 @@ import { embedTokens, headForward, languageForward } from '../../src/model/langu
 import { sequenceOperands } from '../../src/model/sequence.js';
 import { compareLogits, readComparisons } from '../../src/quantize/compare-logits.js';
 import { type EvaluationSample, evaluateQuantization, qualityOf } from '../../src/quantize/evaluate-quantization.js';
-import type { QuantizationName } from '../../src/quantize/policy.js';
+import type { QuantizationName } from '../../src/quantize/parts.js';
 import { quantizeCheckpoint } from '../../src/quantize/quantize-checkpoint.js';
 import { quantizedConfigJson } from '../../src/quantize/quantized-config.js';
 import { goldenPath, readGoldenJson } from '../support/golden.js';

@@ -5,8 +5,26 @@ import { normalizeNfc } from '../../src/tokenizer/normalize-nfc.js';
 /** Marks of many combining classes, of class 0, and one that stands for two; letters that compose with them. */
 const mark = fc.constantFrom(
   ...Array.from({ length: 0x4f }, (_value, index) => String.fromCharCode(0x300 + index)),
-  ...['\u0334', '\u0345', '\u0344', '\u05b8', '\u064e', '\u093c', '\u094d', '\u0903', '\u09be', '\u09c7', '\u0e38'],
-  ...['\u1dc0', '\u20dd', '\u20e3', '\u302a', '\u3099', '\ufe0f', '\u{1d165}', '\u{1d16d}', '\u{1e8d0}'],
+  '\u0334',
+  '\u0345',
+  '\u0344',
+  '\u05b8',
+  '\u064e',
+  '\u093c',
+  '\u094d',
+  '\u0903',
+  '\u09be',
+  '\u09c7',
+  '\u0e38',
+  '\u1dc0',
+  '\u20dd',
+  '\u20e3',
+  '\u302a',
+  '\u3099',
+  '\ufe0f',
+  '\u{1d165}',
+  '\u{1d16d}',
+  '\u{1e8d0}',
 );
 const letter = fc.constantFrom('a', 'e', 'q', '\u1ea1', '\u09c7', 'か', '\u1100', '\u1161', '\u{1d157}', ' ', '😀');
 const run = fc.array(mark, { maxLength: 300 }).map((marks) => marks.join(''));

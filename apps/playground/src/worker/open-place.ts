@@ -1,0 +1,31 @@
+/** The files of a model, wherever it comes from. */
+import { type ModelFiles, directoryFiles, fileListFiles, httpFolder, openHubModel } from '@mindseye/qwen-vl';
+import type { DroppedFile, LoadProgress, ModelSource } from './protocol.js';
+
+export type StoredSource = Exclude<ModelSource, { kind: 'random' }>;
+
+type OnProgress = (progress: LoadProgress) => void;
+
+type Places = {
+  readonly [K in StoredSource['kind']]: (
+    source: Extract<StoredSource, { kind: K }>,
+    onProgress: OnProgress,
+  ) => Promise<ModelFiles>;
+};
+
+const places: Places = {
+  files: ({ base, files }) => httpFolder(base, { names: files }),
+  folder: async ({ folder }) => ('length' in folder ? fileListFiles(folder.map(withPath)) : directoryFiles(folder)),
+  hub: ({ name }, onProgress) =>
+    openHubModel(name, { onProgress: ({ done, total }) => onProgress({ step: 'fetching', done, total }) }),
+};
+
+/** @param onProgress told of what is fetched; a hub's files that the page's storage has cost no request */
+export const openPlace = <K extends StoredSource['kind']>(
+  source: Extract<StoredSource, { kind: K }>,
+  onProgress: OnProgress,
+): Promise<ModelFiles> => places[source.kind as K](source, onProgress);
+
+/** The path is lost when a file is sent to a worker, and was never there when it was dropped. */
+const withPath = ({ path, file }: DroppedFile): File =>
+  Object.defineProperty(file, 'webkitRelativePath', { value: path });
