@@ -49,7 +49,10 @@ function trainingStep(method: BenchMethod, summary: string): Benchmark {
   };
 }
 
-/** A pair of times per sample; the second is better read as a rate. */
+/** A pair of times; the second is better read as a rate. */
+const showAnswering: Benchmark['show'] = (metric, median) =>
+  metric === 'ms per token' ? `${figure(1000 / median)} tokens/s` : milliseconds(median);
+
 const answering: Benchmark = {
   summary: 'tiny model, one question about an image: time to the first token (vision and prompt), then decoding',
   rounds: ({ quick }) => (quick ? 1 : 7),
@@ -57,9 +60,24 @@ const answering: Benchmark = {
     engineNames.map((engine) => ({
       name: engine,
       module: moduleOf('answering'),
-      options: { engine, tokens: repetitions(engine, quick ? 4 : 32) },
+      options: { engine, tokens: repetitions(engine, quick ? 4 : 32), samples: null },
     })),
-  show: (metric, median) => (metric === 'ms per token' ? `${figure(1000 / median)} tokens/s` : milliseconds(median)),
+  show: showAnswering,
+};
+
+/** How many answers are drawn from one prompt; the first is what the others are compared with. */
+const sampleCounts = [1, 4, 8] as const;
+
+const sampling: Benchmark = {
+  summary: 'tiny model, several answers drawn from one prompt, which is held once: tokens of all of them per second',
+  rounds: ({ quick }) => (quick ? 1 : 7),
+  subjects: ({ quick }) =>
+    sampleCounts.map((samples) => ({
+      name: samples === 1 ? '1 sample' : `${samples} samples`,
+      module: moduleOf('answering'),
+      options: { engine: 'wasm relaxed', tokens: quick ? 4 : 32, samples },
+    })),
+  show: showAnswering,
 };
 
 const matmul: Benchmark = {
@@ -129,6 +147,7 @@ export const benchmarks: Readonly<Record<string, Benchmark>> = {
   ),
   matmul,
   answering,
+  sampling,
   planning,
   scale,
 };

@@ -18,7 +18,7 @@ import {
 } from '@mindseye/latent-reasoning';
 import {
   ChatTemplate,
-  type ImageGenerateRequest,
+  type Prompt,
   Processor,
   Qwen2_5_VL,
   type Qwen2_5_VLConfig,
@@ -123,7 +123,7 @@ export async function startTraining(name: BenchMethod, device: Device): Promise<
 export interface Answering {
   readonly model: Qwen2_5_VL;
   /** A question about an image, with the latents after it. */
-  readonly request: ImageGenerateRequest;
+  readonly prompt: Prompt;
 }
 
 /** An untrained model with adapters and latents, and a question for it. */
@@ -133,6 +133,6 @@ export async function openAnswering(device: Device): Promise<Answering> {
   const setup = setupOf(model, method);
   const context = modelOf(setup, await initializeTrainables(setup, SEED));
   const { sequence, images } = await countingExamples(model, 1).example(0);
-  const prompt = sequence.inputIds.filter((_, at) => sequence.roles[at] !== role.answer);
-  return { model: new Qwen2_5_VL(context, device), request: { row: { inputIds: prompt }, images } };
+  const inputIds = sequence.inputIds.filter((_, at) => sequence.roles[at] !== role.answer);
+  return { model: new Qwen2_5_VL(context, device), prompt: { inputIds, images } };
 }

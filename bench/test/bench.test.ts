@@ -29,6 +29,15 @@ test('a quick training benchmark gives times, memory, machine and versions', asy
   expect(describeResult(benchmark, result)).toContain('ms per step');
 });
 
+test('sampling compares numbers of samples with one', async () => {
+  const result = await runBenchmark('sampling', benchmarks['sampling']!, { quick: true }, () => {});
+  expect(result.failures).toEqual({});
+  expect(result.baseline).toBe('1 sample');
+  expect(result.subjects.map(({ details }) => details['samples'])).toEqual([1, 4, 8]);
+  for (const { metrics } of result.subjects) expect(metrics['ms per token']!.median).toBeGreaterThan(0);
+  expect(describeResult(benchmarks['sampling']!, result)).toMatch(/ms per token\s+8 samples\s+\S+ tokens\/s/);
+});
+
 test('a subject that cannot be opened is a failure with its reason, and the others are measured', async () => {
   const module = new URL('../src/subjects/matmul.ts', import.meta.url);
   const spec = (engine: string) => ({ name: engine, module, options: { engine, milliseconds: 1 } });

@@ -6,7 +6,14 @@ import type { AnswerSummary, ModelSource, ModelSummary, PictureSummary } from '.
 import { ScriptedWorker, settled } from './support/scripted-worker.js';
 
 const RANDOM: ModelSource = { kind: 'random', seed: 0 };
-const MODEL: ModelSummary = { device: 'test', parameters: 1, adapterParameters: 0, latents: 2, milliseconds: 1 };
+const MODEL: ModelSummary = {
+  device: 'test',
+  parameters: 1,
+  adapterParameters: 0,
+  weightBytes: 4,
+  latents: 2,
+  milliseconds: 1,
+};
 const SCENE: PictureSummary = {
   name: 'scene',
   width: 1,
@@ -91,10 +98,70 @@ test('stopping ends the worker and opens model and picture in a new one, with no
   expect(canAsk(store.state)).toBe(true);
 });
 
-test('another device opens the same model there', async () => {
+test('another device, or another storage of weights, opens the same model there', async () => {
   await ready();
   void actions.chooseDevice('webgpu');
-  expect(workers[1]!.requestOf('openModel')).toEqual({ source: RANDOM, device: 'webgpu' });
+  expect(workers[1]!.requestOf('openModel')).toEqual({ source: RANDOM, device: 'webgpu', storage: 'stored' });
+  void actions.chooseStorage('int4');
+  expect(workers[2]!.requestOf('openModel')).toEqual({ source: RANDOM, device: 'webgpu', storage: 'int4' });
+});
+
+describe('a model of the hub', () => {
+  const NAME = 'maker/model';
+  const HUB: ModelSource = { kind: 'hub', name: NAME };
+
+  test('is fetched only once the person has seen how much that is', async () => {
+    const worker = await ready();
+    void actions.lookUp(NAME);
+    expect(store.state.hubOffer).toEqual({ name: NAME, bytes: null });
+    expect(worker.requestOf('lookUp')).toEqual({ name: NAME, device: 'wasm', storage: 'stored' });
+    await worker.resolve('lookUp', { bytes: 7 });
+    expect(store.state).toMatchObject({ hubOffer: { name: NAME, bytes: 7 }, model: { status: 'ready' } });
+    expect(worker.waiting).toEqual([]);
+    void actions.openModel(HUB);
+    expect(store.state).toMatchObject({ hubOffer: null, model: { status: 'loading', source: HUB } });
+  });
+
+  test('that is there already is opened at once', async () => {
+    const worker = await ready();
+    void actions.lookUp(NAME);
+    await worker.resolve('lookUp', { bytes: 0 });
+    expect(workers[1]!.requestOf('openModel')).toMatchObject({ source: HUB });
+  });
+
+  test('is looked up again for other choices, and an offer that is withdrawn opens nothing', async () => {
+    const [worker] = workers;
+    void actions.lookUp(NAME);
+    await worker!.resolve('lookUp', { bytes: 7 });
+    void actions.chooseStorage('int8');
+    expect(store.state.hubOffer).toEqual({ name: NAME, bytes: null });
+    expect(worker!.requestOf('lookUp').storage).toBe('int8');
+    actions.declineOffer();
+    await worker!.resolve('lookUp', { bytes: 0 });
+    expect(store.state.hubOffer).toBeNull();
+    expect(worker!.waiting).toEqual([]);
+  });
+
+  test('that is refused leaves one line and no offer', async () => {
+    const worker = await ready();
+    void actions.lookUp(NAME);
+    await worker.reject('lookUp', 'maker/model@main is too large');
+    expect(store.state).toMatchObject({ hubOffer: null, error: 'maker/model@main is too large' });
+    expect(store.state.model.status).toBe('ready');
+  });
+
+  test('can be stopped while it is fetched, and the page goes on with what it had', async () => {
+    const worker = await ready();
+    void actions.openModel(HUB);
+    const fetching = { step: 'fetching', done: 1, total: 2 } as const;
+    await workers[1]!.emit('openModel', fetching);
+    expect(store.state.model).toEqual({ status: 'loading', source: HUB, progress: fetching });
+    actions.stopOpening();
+    await settled();
+    expect([worker.isStopped, workers[1]!.isStopped]).toEqual([true, true]);
+    expect(store.state).toMatchObject({ model: { status: 'stopped', source: HUB }, error: null });
+    expect(workers[2]!.waiting).toEqual(['openPicture']);
+  });
 });
 
 describe('failures become the error line', () => {

@@ -11,6 +11,7 @@ import type { Condition } from '../src/worker/protocol.js';
 import { randomModel } from '../src/worker/random-model.js';
 import { modelFiles } from './support/model-files.js';
 import { type Page, type Site, startSite } from './support/opened-page.js';
+import { NO_MODEL, answer, ask, buildRandomModel, facts, heatMap, shown } from './support/page-parts.js';
 
 let site: Site;
 
@@ -19,15 +20,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => site?.close());
-
-const NO_MODEL = new Map<string, Uint8Array>();
-const heatMap = (page: Page) => page.getByRole('img', { name: 'Heat map' });
-const answer = (page: Page) => page.locator('.answer-text');
-const facts = (page: Page) => page.locator('.facts');
-
-/** An answer as the page writes it. */
-const shown = (text: string) =>
-  text === '' ? '(no text)' : text.replaceAll(/\p{Cc}/gu, (c) => JSON.stringify(c).slice(1, -1));
 
 /** Serves the files of an example model to the page. @returns their folders and names */
 async function serveExample(page: Page, example: string): Promise<[part: string, name: string][]> {
@@ -39,17 +31,6 @@ async function serveExample(page: Page, example: string): Promise<[part: string,
   return ['model', 'adapter'].flatMap((part) =>
     readdirSync(path.join(example, part)).map((name): [string, string] => [part, name]),
   );
-}
-
-async function buildRandomModel(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Build a random model' }).click();
-  await page.getByText('random weights, seed 0').waitFor();
-}
-
-async function ask(page: Page): Promise<string | null> {
-  await page.getByRole('button', { name: 'Ask', exact: true }).click();
-  await facts(page).waitFor();
-  return answer(page).textContent();
 }
 
 test('the built page loads without an error, isolated, with WebGPU, and opens the model it carries', async () => {

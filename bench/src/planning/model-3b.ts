@@ -38,12 +38,12 @@ const float = (...shape: readonly number[]): Tensor => placeholder({ shape, dtyp
 const whole = (...shape: readonly number[]): Tensor => placeholder({ shape, dtype: 'i32' });
 
 const shapes = parameterShapes(config);
-const context: ModelContext = {
-  config,
-  weights: Object.fromEntries([...shapes].map(([name, shape]) => [name, float(...shape)])),
-};
+const weights: Readonly<Record<string, Tensor>> = Object.fromEntries(
+  [...shapes].map(([name, shape]) => [name, float(...shape)]),
+);
+const context: ModelContext = { config, weights };
 /** What the language model reads, the head's table included. */
-export const languageWeights: readonly Tensor[] = Object.entries(context.weights)
+export const languageWeights: readonly Tensor[] = Object.entries(weights)
   .filter(([name]) => name.startsWith('model.language_model.'))
   .map(([, weight]) => weight);
 

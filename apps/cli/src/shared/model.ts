@@ -21,8 +21,7 @@ import {
   shardNames,
 } from '@mindseye/qwen-vl';
 import { type Device, openCheckpoint } from '@mindseye/tensor-core';
-import { WasmMemoryError } from '@mindseye/wasm-backend';
-import { CommandError } from './errors.js';
+import { loadFolderWeights } from './load-weights.js';
 import { type ModelAccess, openFolder } from './model-files.js';
 import type { WeightDType } from './options.js';
 
@@ -47,33 +46,18 @@ export async function openBaseModel(
   device?: Device,
 ): Promise<BaseModel> {
   const folder = await openFolder(model, access);
-  const { config, weights } = await folder
-    .loadWeights({ ...(device && { device }), ...(access.dtype && { dtype: access.dtype }) })
-    .catch(async (error: unknown) => {
-      throw device && isOutOfMemory(error) ? await tooLarge(folder, device, error) : error;
-    });
+  // What is wrong with small files shows before the large ones are read.
+  const processor = await folder.processor();
+  const { config, weights } = await loadFolderWeights(folder, device, access.dtype ?? 'auto', access.terminal);
   const shards = (await shardNames(folder.files)) ?? ['model.safetensors'];
   return {
     folder,
     name: folder.files.repository?.name ?? model,
     config,
     weights,
-    processor: await folder.processor(),
+    processor,
     fingerprint: await fingerprintOf(folder.files, ['config.json', 'tokenizer.json', ...shards]),
   };
-}
-
-const isOutOfMemory = (error: unknown): boolean => error instanceof WasmMemoryError || error instanceof RangeError;
-
-/** What to do about a model that does not fit, in numbers. */
-async function tooLarge(folder: ModelFolder, device: Device, cause: unknown): Promise<CommandError> {
-  const { report } = await folder.inspectWeights();
-  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
-  return new CommandError(
-    `${folder.location}: its weights, ${gigabytes(report.bytes)} in the files, do not fit the memory of ${device.name}; ` +
-      'load them smaller with --dtype int4, or use --device webgpu',
-    { cause },
-  );
 }
 
 export interface OpenedModel {

@@ -5,11 +5,13 @@ import { useStore } from '../state/use-store.js';
 import { AnswerPanel } from './answer-panel.js';
 import { ConditionSwitch } from './condition-switch.js';
 import { DeviceSwitch } from './device-switch.js';
+import { dropHandlers } from './drop.js';
 import { ErrorLine } from './error-line.js';
 import { ModelPanel } from './model-panel.js';
 import { PictureChooser } from './picture-chooser.js';
 import { PicturePanel } from './picture-panel.js';
 import { QuestionForm } from './question-form.js';
+import { StorageSwitch } from './storage-switch.js';
 
 export interface AppProps {
   readonly store: Store;
@@ -19,7 +21,7 @@ export interface AppProps {
 export function App({ store, actions }: AppProps): JSX.Element {
   const view = { state: useStore(store), actions };
   return (
-    <div class="page">
+    <div class="page" {...dropHandlers(actions)}>
       <header class="masthead">
         <h1>Mind’s Eye</h1>
         <p>
@@ -42,6 +44,7 @@ export function App({ store, actions }: AppProps): JSX.Element {
           <section class="card" aria-label="Model and device">
             <ModelPanel {...view} />
             <DeviceSwitch {...view} />
+            <StorageSwitch {...view} />
           </section>
         </div>
       </main>

@@ -37,8 +37,8 @@ export function FolderButton({ onChoose }: FolderButtonProps): JSX.Element {
         aria-label="Model folder"
         tabIndex={-1}
         onChange={({ currentTarget }) => {
-          const files = [...(currentTarget.files ?? [])];
-          const name = files[0]?.webkitRelativePath.split('/')[0] ?? '';
+          const files = [...(currentTarget.files ?? [])].map((file) => ({ path: file.webkitRelativePath, file }));
+          const name = files[0]?.path.split('/')[0] ?? '';
           if (files.length > 0) onChoose(async () => ({ kind: 'folder', name, folder: files }));
           // The same folder can be chosen again.
           currentTarget.value = '';

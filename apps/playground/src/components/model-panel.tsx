@@ -1,32 +1,48 @@
 import type { JSX } from 'preact';
 import { MODEL_FOLDER } from '../state/catalog.js';
 import type { ModelState } from '../state/state.js';
-import type { ModelSource } from '../worker/protocol.js';
+import type { LoadProgress, ModelSource, ModelSummary } from '../worker/protocol.js';
 import { FolderButton } from './folder-button.js';
+import { HubForm } from './hub-form.js';
+import { size } from './size.js';
 import type { ViewProps } from './view.js';
 
 /** Weights of every page that draws its own: one seed, one model. */
 const RANDOM_MODEL: ModelSource = { kind: 'random', seed: 0 };
 
-/** Which model is open, or why none is, and the way to another. */
-export function ModelPanel({ state: { model, catalog }, actions }: ViewProps): JSX.Element {
+/** Which model is open, or why none is, and the ways to another. */
+export function ModelPanel({ state, actions }: ViewProps): JSX.Element {
+  const { model, catalog } = state;
   const source = 'source' in model ? model.source : null;
   const trained = catalog.model;
   return (
     <div class="model">
       <h2>Model</h2>
       <ModelStatus model={model} />
-      {model.status !== 'starting' && source?.kind !== 'random' && (
-        <button type="button" onClick={() => void actions.openModel(RANDOM_MODEL)}>
-          Build a random model
+      {model.status === 'loading' && (
+        <button type="button" onClick={() => actions.stopOpening()}>
+          Stop
         </button>
       )}
-      {trained && source !== trained && (
-        <button type="button" onClick={() => void actions.openModel(trained)}>
-          Open the trained model
-        </button>
+      {model.status !== 'starting' && (
+        <>
+          <div class="row">
+            {trained && source !== trained && (
+              <button type="button" onClick={() => void actions.openModel(trained)}>
+                Open the trained model
+              </button>
+            )}
+            <FolderButton onChoose={(choose) => void actions.chooseModel(choose)} />
+            {source?.kind !== 'random' && (
+              <button type="button" onClick={() => void actions.openModel(RANDOM_MODEL)}>
+                Build a random model
+              </button>
+            )}
+          </div>
+          <p class="hint">Or drop a model’s folder on the page.</p>
+          <HubForm state={state} actions={actions} />
+        </>
       )}
-      {model.status !== 'starting' && <FolderButton onChoose={(choose) => void actions.chooseModel(choose)} />}
     </div>
   );
 }
@@ -43,6 +59,11 @@ const statusViews: StatusViews = {
   ),
   loading: Loading,
   failed: () => <p role="status">The model could not be opened.</p>,
+  stopped: ({ source }) => (
+    <p role="status">
+      Stopped.{source.kind === 'hub' && ' What has been fetched is kept: opening it again goes on from there.'}
+    </p>
+  ),
   ready: Facts,
 };
 
@@ -57,11 +78,24 @@ function ModelStatus<S extends ModelState['status']>({
 function Loading({ source, progress }: Extract<ModelState, { status: 'loading' }>): JSX.Element {
   return (
     <p role="status">
-      {source.kind === 'random' ? 'Building a random model…' : 'Loading the model…'}
+      {progress ? steps[progress.step](progress) : waiting[source.kind]}
       <progress aria-label="Loading" {...(progress && { value: progress.done, max: progress.total })} />
     </p>
   );
 }
+
+/** What is said before there is any progress to tell of. */
+const waiting: Readonly<Record<ModelSource['kind'], string>> = {
+  files: 'Loading the model…',
+  folder: 'Loading the model…',
+  hub: 'Opening the model…',
+  random: 'Building a random model…',
+};
+
+const steps: Readonly<Record<LoadProgress['step'], (progress: LoadProgress) => string>> = {
+  fetching: ({ done, total }) => `Fetching: ${size(done)} of ${size(total)}`,
+  reading: ({ done, total }) => `Loading the model: ${size(done)} of ${size(total)}`,
+};
 
 type SourceNames = {
   readonly [K in ModelSource['kind']]: (source: Extract<ModelSource, { kind: K }>) => string;
@@ -70,16 +104,18 @@ type SourceNames = {
 const names: SourceNames = {
   files: () => 'tiny-livr, trained to count',
   folder: ({ name }) => `${name}, from this machine`,
+  hub: ({ name }) => name,
   random: ({ seed }) => `random weights, seed ${seed}`,
 };
+
+const parameters = ({ parameters: own, adapterParameters: added }: ModelSummary): string =>
+  own.toLocaleString('en') + (added > 0 ? ` + ${added.toLocaleString('en')} adapter` : '');
 
 function Facts({ source, summary }: Extract<ModelState, { status: 'ready' }>): JSX.Element {
   const facts: readonly (readonly [string, string])[] = [
     ['Name', names[source.kind](source as never)],
-    [
-      'Parameters',
-      `${summary.parameters.toLocaleString('en')} + ${summary.adapterParameters.toLocaleString('en')} adapter`,
-    ],
+    ['Parameters', parameters(summary)],
+    ['Weights in memory', size(summary.weightBytes)],
     ['Latent tokens', String(summary.latents)],
     ['Device', summary.device],
   ];

@@ -30,7 +30,7 @@ export function PictureChooser({ state, actions }: ViewProps): JSX.Element {
         ))}
         <FileButton onFile={(file) => void actions.openPicture({ kind: 'file', file })} />
       </div>
-      <p class="hint">Or drop a picture on the frame above.</p>
+      <p class="hint">Or drop a picture on the page.</p>
     </div>
   );
 }

@@ -7,29 +7,20 @@ import { HeatMap } from './heat-map.js';
 import { HeatMapLegend } from './heat-map-legend.js';
 import type { ViewProps } from './view.js';
 
-/** The picture, and over it where the latents looked. A picture dropped here is opened. */
-export function PicturePanel({ state, actions }: ViewProps): JSX.Element {
+/** The picture, and over it where the latents looked. A picture dropped here is opened, as one dropped anywhere is. */
+export function PicturePanel({ state }: ViewProps): JSX.Element {
   const [opacity, setOpacity] = useState(0.6);
   const [isTarget, setIsTarget] = useState(false);
   const { picture, condition } = state;
-  const map = state.answers[condition]?.map ?? null;
-  const text = conditions.find((row) => row.condition === condition)!;
-  const drop = (event: DragEvent): void => {
-    event.preventDefault();
-    setIsTarget(false);
-    const file = event.dataTransfer?.files[0];
-    if (file) void actions.openPicture({ kind: 'file', file });
-  };
+  const answer = state.answers[condition];
+  const map = answer?.map ?? null;
   return (
     <figure class="picture">
       <div
         class={isTarget ? 'frame target' : 'frame'}
-        onDragOver={(event) => {
-          event.preventDefault();
-          setIsTarget(true);
-        }}
+        onDragOver={() => setIsTarget(true)}
         onDragLeave={() => setIsTarget(false)}
-        onDrop={drop}
+        onDrop={() => setIsTarget(false)}
       >
         {picture && (
           <div class="layers" style={shapeOf(picture)}>
@@ -40,7 +31,7 @@ export function PicturePanel({ state, actions }: ViewProps): JSX.Element {
       </div>
       <figcaption>
         <span>{picture ? `${picture.name}, ${picture.width} × ${picture.height}` : 'No picture yet'}</span>
-        {state.answers[condition] && <span>{hasLatents(state) ? text.map : 'Where the end of the prompt looked'}</span>}
+        {answer && <span>{mapText(state)}</span>}
       </figcaption>
       <HeatMapLegend map={map} opacity={opacity} onOpacity={setOpacity} />
     </figure>
@@ -53,4 +44,9 @@ const shapeOf = ({ width, height }: OpenPicture): { readonly aspectRatio: string
   width: `min(100%, ${(70 * width) / height}vh)`,
 });
 
-const hasLatents = ({ model }: State): boolean => model.status !== 'ready' || model.summary.latents > 0;
+/** What the map of the present answer shows, or why there is none. */
+function mapText({ model, condition, answers }: State): string {
+  const text = conditions.find((row) => row.condition === condition)!;
+  if (text.hasMap && !answers[condition]?.map) return 'Too large for a map';
+  return model.status === 'ready' && model.summary.latents === 0 ? 'Where the end of the prompt looked' : text.map;
+}

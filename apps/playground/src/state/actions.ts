@@ -42,12 +42,12 @@ export class Actions {
 
   async chooseDevice(device: DeviceName): Promise<void> {
     this.#store.update({ device });
-    await this.#reopen();
+    await this.#applyChoices();
   }
 
   async chooseStorage(storage: WeightStorage): Promise<void> {
     this.#store.update({ storage });
-    await this.#reopen();
+    await this.#applyChoices();
   }
 
   /** Finds out what a model of the hub would take; opens it at once if the page's storage has all of it. */
@@ -161,6 +161,14 @@ export class Actions {
 
   dismissError(): void {
     this.#store.update({ error: null });
+  }
+
+  /** What is open is opened again, and what is offered may fit now, or no longer. */
+  async #applyChoices(): Promise<void> {
+    const { hubOffer } = this.#store.state;
+    const reopened = this.#reopen();
+    if (hubOffer) void this.lookUp(hubOffer.name);
+    await reopened;
   }
 
   /** The model that was opened last, with the choices of now. */

@@ -18,8 +18,9 @@ export type ModelState =
   | { readonly status: 'missing' }
   | { readonly status: 'loading'; readonly source: ModelSource; readonly progress: LoadProgress | null }
   | { readonly status: 'ready'; readonly source: ModelSource; readonly summary: ModelSummary }
-  /** `stopped` by the person, `failed` by itself: why is the page's error line. */
-  | { readonly status: 'failed' | 'stopped'; readonly source: ModelSource };
+  | { readonly status: 'failed'; readonly source: ModelSource }
+  /** By the person. */
+  | { readonly status: 'stopped'; readonly source: ModelSource };
 
 /** A model of the hub that was asked for, and how much there is to fetch; null while that is being found out. */
 export interface HubOffer {
