@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { counting } from '@mindseye/eval';
+import { samplingOf } from '@mindseye/qwen-vl';
 import { createWasmDevice } from '@mindseye/wasm-backend';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { assembleModel } from '../src/worker/model-parts.js';
@@ -38,8 +39,10 @@ async function openFromHub(page: Page, name: string): Promise<void> {
   await page.getByRole('button', { name: 'Open', exact: true }).click();
 }
 
-test('a model of the hub: what there is to fetch is said, then fetched once, and the model answers as it does in Node', async () => {
-  const parts = await randomModel(7);
+test('a model of the hub: what there is to fetch is said, then fetched once, and it answers with its own settings as in Node', async () => {
+  const random = await randomModel(7);
+  const generation = { ...random.generation, doSample: true, temperature: 2, topK: 50, maxNewTokens: 6 };
+  const parts = { ...random, generation };
   const files = await checkpointFiles(parts);
   hub.add(NAME, Object.fromEntries(files));
   const { page, errors } = await site.open(NO_MODEL);
@@ -60,7 +63,11 @@ test('a model of the hub: what there is to fetch is said, then fetched once, and
   await page.locator('dd', { hasText: NAME }).waitFor();
   expect(hub.takeFileRequests().toSorted()).toEqual(large.map(([name]) => name).toSorted());
   const inNode = assembleModel({ ...parts, adapter: undefined }, createWasmDevice());
-  const expected = shown(await inNode.answer({ question, images: [image] }));
+  const decoding = { maxNewTokens: 6, stopIds: generation.eosTokenIds };
+  const expected = shown(
+    await inNode.answer({ question, images: [image], ...decoding, sampling: samplingOf(generation) }),
+  );
+  expect(expected).not.toBe(shown(await inNode.answer({ question, images: [image], ...decoding })));
   expect(await ask(page)).toBe(expected);
 
   // The next time nothing is asked of the hub.
@@ -122,7 +129,7 @@ test('a folder dropped on the page is a model with its adapter, a file is a pict
     await page.getByText('counting/test/0, 112 × 112').waitFor();
     await drop(page, folder);
     await page.getByText(`${path.basename(folder)}, from this machine`).waitFor();
-    const inNode = assembleModel(parts, createWasmDevice());
+    const inNode = assembleModel(await randomModel(7), createWasmDevice());
     expect(await fact(page, 'Latent tokens').innerText()).toBe(String(parts.latentIds.length));
     expect(await ask(page)).toBe(shown(await inNode.answer({ question, images: [image] })));
     await drop(page, fileURLToPath(new URL('../../../examples/counting.png', import.meta.url)));

@@ -5,7 +5,7 @@ import { size } from './size.js';
 import type { ViewProps } from './view.js';
 
 /** A model of Hugging Face by its name: first what there is to fetch is said, then it is fetched. */
-export function HubForm({ state: { hubOffer }, actions }: ViewProps): JSX.Element {
+export function HubForm({ state: { hubOffer, model }, actions }: ViewProps): JSX.Element {
   const [name, setName] = useState('');
   const asked = name.trim();
   const submit = (event: Event): void => {
@@ -29,17 +29,17 @@ export function HubForm({ state: { hubOffer }, actions }: ViewProps): JSX.Elemen
             actions.declineOffer();
           }}
         />
-        <button type="submit" disabled={asked === '' || hubOffer !== null}>
+        <button type="submit" disabled={asked === '' || hubOffer !== null || model.status === 'loading'}>
           Open
         </button>
       </div>
-      <div role="status">{hubOffer && <Offer offer={hubOffer} onAccept={() => accept(hubOffer)} />}</div>
+      <div role="status">
+        {hubOffer && (
+          <Offer offer={hubOffer} onAccept={() => void actions.openModel({ kind: 'hub', name: hubOffer.name })} />
+        )}
+      </div>
     </form>
   );
-
-  function accept({ name: offered }: HubOffer): void {
-    void actions.openModel({ kind: 'hub', name: offered });
-  }
 }
 
 function Offer({

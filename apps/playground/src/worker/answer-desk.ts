@@ -9,7 +9,7 @@ import {
   samplingOf,
 } from '@mindseye/qwen-vl';
 import { flatten, weightBytes } from '@mindseye/tensor-core';
-import { openNamedDevice } from './devices.js';
+import { openNamedDevice, watchMemory } from './devices.js';
 import { loadModel } from './load-model.js';
 import { type ModelParts, assembleModel } from './model-parts.js';
 import { openPicture } from './open-picture.js';
@@ -41,11 +41,13 @@ export class AnswerDesk {
     const { config, weights, adapter, latentIds } = parts;
     const { lora, tokenRows, headRows, saved } = adapter ?? {};
     const added = flatten([lora, tokenRows?.rows, headRows?.rows, saved]);
+    const bytes = Object.values(weights).reduce((sum, weight) => sum + weightBytes(weight), 0);
+    watchMemory(device, bytes);
     return {
       device: device.name,
       parameters: parameterCount(config),
       adapterParameters: added.reduce((sum, { size }) => sum + size, 0),
-      weightBytes: Object.values(weights).reduce((sum, weight) => sum + weightBytes(weight), 0),
+      weightBytes: bytes,
       latents: latentIds.length,
       milliseconds: performance.now() - start,
     };

@@ -9,12 +9,12 @@ const openers: Readonly<Record<DeviceName, () => Promise<Device>>> = {
   webgpu: () => openDevice(),
 };
 
-/** A page cannot ask for a collection: beyond this many bytes of tensors the console says who holds them. */
-const memoryBudget = 512 * 2 ** 20;
+export const openNamedDevice = (name: DeviceName): Promise<Device> => openers[name]();
 
-/** Opens a device that tells the console when it holds more than a page should. */
-export async function openNamedDevice(name: DeviceName): Promise<Device> {
-  const device = await openers[name]();
-  setMemoryBudget(device, { bytes: memoryBudget, warn: (message) => console.warn(message) });
-  return device;
+/** For all but the weights, in bytes. */
+const WORKING_BUDGET = 512 * 2 ** 20;
+
+/** A page cannot ask for a collection: when a device holds more than a model's answers should, the console says who holds it. */
+export function watchMemory(device: Device, weightBytes: number): void {
+  setMemoryBudget(device, { bytes: weightBytes + WORKING_BUDGET, warn: (message) => console.warn(message) });
 }

@@ -9,7 +9,10 @@ import { type Device, evaluate, tensor } from '@mindseye/tensor-core';
 import type { Qwen2_5_VLConfig } from '../config/types.js';
 import { InvalidInputError } from '../errors.js';
 import type { ModelContext } from '../model/context.js';
-import { rowPositions, sequenceOperands } from '../model/sequence.js';
+import type { KeyValueCache } from '../model/language.js';
+import type { RopeIndex } from '../model/rope-index.js';
+import { type SequenceRow, rowPositions, sequenceOperands } from '../model/sequence.js';
+import type { ChoiceOperands } from './choose.js';
 import type { FeedbackRule } from './feedback.js';
 import { cacheCapacity, promptStep, roundUp } from './key-value-cache.js';
 import {
@@ -25,7 +28,7 @@ import { type Programs, type PromptOperands, type StepResult, compilePrograms } 
 import { type CachedVisual, openCache, positionTriples, reusableLength } from './prompt-cache.js';
 import { type Ended, decodedStep, readRecords } from './read-step.js';
 import type { DecodeRequest, DecodedStep } from './request.js';
-import { samplingOperands } from './sampling.js';
+import { type SamplingOperands, samplingOperands } from './sampling.js';
 
 /** A request with a `cache` says which pictures its prompt shows, to tell whether they are those that it holds. */
 export interface DecoderRequest extends DecodeRequest {
@@ -36,13 +39,60 @@ export type Decoder = (request: DecoderRequest) => AsyncGenerator<DecodedStep, v
 
 /** A decoder for one model on one device; it keeps its compiled steps between requests. */
 export function createDecoder(context: ModelContext, device: Device): Decoder {
-  const byRule = new Map<FeedbackRule | undefined, Programs>();
+  const plain = compilePrograms(context, device, undefined);
+  const byRule = new WeakMap<FeedbackRule, Programs>();
   const programsFor = (rule: FeedbackRule | undefined): Programs => {
+    if (!rule) return plain;
     const programs = byRule.get(rule) ?? compilePrograms(context, device, rule);
     byRule.set(rule, programs);
     return programs;
   };
   return (request) => decode(context.config, device, programsFor(request.feedback), request);
+}
+
+/** A request under way: what stays the same over its steps, and the cache as it is now. */
+interface Job {
+  readonly request: DecoderRequest;
+  readonly rows: readonly (SequenceRow & RopeIndex)[];
+  readonly layout: Layout;
+  readonly masks: ReturnType<typeof maskOperands>;
+  readonly roles: ReturnType<typeof roleOperands>;
+  readonly sampling: SamplingOperands;
+  /** Tokens that a prompt cache held already. */
+  readonly reused: number;
+  cache: KeyValueCache;
+  /** Tokens of the first prompt, and those fed after it, whose keys are in the cache. */
+  cachedTokens: number;
+}
+
+async function openJob(config: Qwen2_5_VLConfig, device: Device, request: DecoderRequest): Promise<Job> {
+  const { samples = 1, maxNewTokens = 64, cache: promptCache, visuals = [] } = request;
+  const sampling = samplingOperands(request.sampling ?? {});
+  const rows = request.rows.map((row) => ({ ...row, ...rowPositions(config, row) }));
+  const longest = Math.max(...rows.map(({ inputIds }) => inputIds.length));
+  const held = promptCache?.take();
+  const reused = held ? reusableLength(held, rows[0]!.inputIds, positionTriples(rows[0]!.positions), visuals) : 0;
+  // Rows that are held stay where they are.
+  const kept = reused > 0 ? held : undefined;
+  const promptLength = kept ? kept.padding + longest : roundUp(longest, promptStep);
+  const layout = {
+    prompts: rows.length,
+    samples,
+    promptLength,
+    padding: rows.map(({ inputIds }) => promptLength - inputIds.length),
+    capacity: Math.max(cacheCapacity(promptLength, samples, maxNewTokens), kept?.capacity ?? 0),
+  };
+  return {
+    request,
+    rows,
+    layout,
+    masks: maskOperands(layout),
+    roles: roleOperands(request.roles, layout),
+    sampling,
+    reused,
+    cache: await openCache(kept, config, layout, request.cacheDType ?? 'f32', device),
+    cachedTokens: reused,
+  };
 }
 
 async function* decode(
@@ -51,66 +101,15 @@ async function* decode(
   programs: Programs,
   request: DecoderRequest,
 ): AsyncGenerator<DecodedStep, void, undefined> {
-  const { samples = 1, maxNewTokens = 64, readEvery = 1, prefillChunk = 512 } = request;
-  checkRequest(request, { samples, maxNewTokens, readEvery, prefillChunk });
-  const { cache: promptCache, visuals = [], feedback, stopWhen, signal } = request;
-  const sampling = samplingOperands(request.sampling ?? {});
-  const rows = request.rows.map((row) => ({ ...row, ...rowPositions(config, row) }));
-  const longest = Math.max(...rows.map(({ inputIds }) => inputIds.length));
-
-  // What a prompt cache holds is not computed again; its rows stay where they are.
-  const triples = promptCache ? positionTriples(rows[0]!.positions) : [];
-  const held = promptCache?.take();
-  const reused = reusableLength(held, rows[0]!.inputIds, triples, visuals);
-  const promptLength = reused > 0 ? held!.padding + longest : roundUp(longest, promptStep);
-  const layout: Layout = {
-    prompts: rows.length,
-    samples,
-    promptLength,
-    padding: rows.map(({ inputIds }) => promptLength - inputIds.length),
-    capacity: Math.max(cacheCapacity(promptLength, samples, maxNewTokens), reused > 0 ? held!.capacity : 0),
-  };
-  let cache = await openCache(reused > 0 ? held : undefined, config, layout, request.cacheDType ?? 'f32', device);
-  let cachedTokens = reused;
+  checkRequest(request);
+  const { maxNewTokens = 64, readEvery = 1, feedback, stopWhen, signal } = request;
+  const job = await openJob(config, device, request);
+  const { layout, masks, roles, rows } = job;
+  const ended: Ended = { sequences: new Uint8Array(layout.prompts * layout.samples), stopWhen };
+  const choice = choiceOperands(request, job.sampling, config.eosTokenIds, layout);
   const fed: number[] = [];
-
   try {
-    const whole = sequenceOperands(config, rows, promptLength, 'left');
-    const masks = maskOperands(layout);
-    const roles = roleOperands(request.roles, layout);
-    const piece = async (from: number, to: number): Promise<PromptOperands> => ({
-      sequence: await promptColumns(whole, from, to, device),
-      cache: masks(from),
-      roles: roles(from, to - from),
-      visualTokens: request.visualTokens ?? null,
-    });
-    let from = layout.padding[0]! * Number(reused > 0) + reused;
-    for (; promptLength - from > prefillChunk; from += prefillChunk) {
-      signal?.throwIfAborted();
-      cache = await programs.prefill(cache, await piece(from, from + prefillChunk));
-      cachedTokens = Math.max(0, from + prefillChunk - layout.padding[0]!);
-    }
-
-    signal?.throwIfAborted();
-    const choice = choiceOperands(request, sampling, config.eosTokenIds, layout);
-    const ended: Ended = { sequences: new Uint8Array(rows.length * samples), stopWhen };
-    const start = {
-      finished: tensor(new Uint8Array(rows.length * samples), [rows.length, samples]),
-      ...(feedback && { rule: await evaluate(feedback.initialState(rows.length, samples), { device }) }),
-    };
-    const ids = sampling.repetitionPenalty ? penalisedIds(rows, layout) : null;
-    let result: StepResult = await programs.first(
-      cache,
-      await piece(from, promptLength),
-      start,
-      choice(0, ended.sequences),
-      ids,
-      samples,
-    );
-    ({ cache } = result.donated);
-    cachedTokens = longest;
-
-    const nextPositions = rows.map(({ next }) => next);
+    let result = await readPrompt(job, config, device, programs, choice(0, ended.sequences));
     let unread: StepResult[] = [];
     for (let step = 1; ; step++) {
       unread.push(result);
@@ -125,36 +124,81 @@ async function* decode(
       }
       if (step === maxNewTokens) return;
       signal?.throwIfAborted();
-      const row = promptLength + (step - 1) * samples;
-      const rotary = stepRotary(
-        config,
-        nextPositions.map((position) => position + step - 1),
-        samples,
-      );
+      const row = layout.promptLength + (step - 1) * layout.samples;
+      const positions = rows.map(({ next }) => next + step - 1);
       result = await programs.step(
         result.donated,
         result.state,
-        { ...rotary, cache: masks(row), roles: roles(row, samples) },
+        {
+          ...stepRotary(config, positions, layout.samples),
+          cache: masks(row),
+          roles: roles(row, layout.samples),
+        },
         choice(step, ended.sequences),
       );
-      ({ cache } = result.donated);
-      cachedTokens = longest + step;
+      job.cache = result.donated.cache;
+      job.cachedTokens++;
     }
   } finally {
     // Vectors that were fed back are no tokens: what came after the first of them cannot be found again by its ids.
-    const inputIds = [...Array.from(rows[0]!.inputIds), ...(feedback ? [] : fed)].slice(0, cachedTokens);
-    promptCache?.put(
-      { rows: cache, capacity: layout.capacity, padding: layout.padding[0]!, inputIds, visuals },
-      triples,
-    );
+    keep(job, feedback ? [] : fed);
   }
 }
 
-function checkRequest(
-  { rows, roles, cache }: DecoderRequest,
-  counts: Readonly<Record<'samples' | 'maxNewTokens' | 'readEvery' | 'prefillChunk', number>>,
-): void {
-  for (const [name, value] of Object.entries(counts)) {
+/** The prompts through the model, piece by piece, behind what is held of them; the last piece gives the first tokens. */
+async function readPrompt(
+  job: Job,
+  config: Qwen2_5_VLConfig,
+  device: Device,
+  programs: Programs,
+  choice: ChoiceOperands,
+): Promise<StepResult> {
+  const { request, rows, layout, masks, roles } = job;
+  const { prompts, samples, promptLength, padding } = layout;
+  const { prefillChunk = 512, feedback, signal } = request;
+  const whole = sequenceOperands(config, rows, promptLength, 'left');
+  const piece = async (from: number, to: number): Promise<PromptOperands> => ({
+    sequence: await promptColumns(whole, from, to, device),
+    cache: masks(from),
+    roles: roles(from, to - from),
+    visualTokens: request.visualTokens ?? null,
+  });
+  let from = job.reused > 0 ? padding[0]! + job.reused : 0;
+  for (; promptLength - from > prefillChunk; from += prefillChunk) {
+    signal?.throwIfAborted();
+    job.cache = await programs.prefill(job.cache, await piece(from, from + prefillChunk));
+    job.cachedTokens = Math.max(0, from + prefillChunk - padding[0]!);
+  }
+  signal?.throwIfAborted();
+  const start = {
+    finished: tensor(new Uint8Array(prompts * samples), [prompts, samples]),
+    ...(feedback && { rule: await evaluate(feedback.initialState(prompts, samples), { device }) }),
+  };
+  const ids = job.sampling.repetitionPenalty ? penalisedIds(rows, layout) : null;
+  const result = await programs.first(job.cache, await piece(from, promptLength), start, choice, ids, samples);
+  job.cache = result.donated.cache;
+  job.cachedTokens = promptLength - padding[0]!;
+  return result;
+}
+
+/** Leaves keys and values to the next request. @param fed ids behind the prompt, in order; some may not have been fed */
+function keep({ request, rows, layout, cache, cachedTokens }: Job, fed: readonly number[]): void {
+  const { inputIds, positions } = rows[0]!;
+  request.cache?.put(
+    {
+      rows: cache,
+      capacity: layout.capacity,
+      padding: layout.padding[0]!,
+      inputIds: [...Array.from(inputIds), ...fed].slice(0, cachedTokens),
+      visuals: request.visuals ?? [],
+    },
+    positionTriples(positions),
+  );
+}
+
+function checkRequest(request: DecoderRequest): void {
+  const { rows, roles, cache, samples = 1, maxNewTokens = 1, readEvery = 1, prefillChunk = 1 } = request;
+  for (const [name, value] of Object.entries({ samples, maxNewTokens, readEvery, prefillChunk })) {
     if (!(Number.isSafeInteger(value) && value >= 1))
       throw new InvalidInputError(`${name} is ${value}; it must be a whole number from 1 up`);
   }
@@ -164,7 +208,7 @@ function checkRequest(
   });
   if (roles && roles.prompts.some((list, b) => list.length !== rows[b]?.inputIds.length))
     throw new InvalidInputError('every prompt token needs a role: give one list of roles per prompt, as long as it');
-  if (cache && (rows.length > 1 || counts.samples > 1 || roles))
+  if (cache && (rows.length > 1 || samples > 1 || roles))
     throw new InvalidInputError(
       'a prompt cache holds one prompt with one sample and no roles: leave cache out, or ask one by one',
     );

@@ -17,7 +17,7 @@ import {
   type VisionItem,
   type ModelContext,
   type Prompt,
-  Qwen2_5_VL,
+  type Qwen2_5_VL,
   embedTokens,
   headForward,
   languageForward,
