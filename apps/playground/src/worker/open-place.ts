@@ -17,7 +17,7 @@ const places: Places = {
   files: ({ base, files }) => httpFolder(base, { names: files }),
   folder: async ({ folder }) => ('length' in folder ? fileListFiles(folder.map(withPath)) : directoryFiles(folder)),
   hub: ({ name }, onProgress) =>
-    openHubModel(name, { refresh: true, onProgress: ({ done, total }) => onProgress({ step: 'fetching', done, total }) }),
+    openHubModel(name, { onProgress: ({ done, total }) => onProgress({ step: 'fetching', done, total }) }),
 };
 
 /** @param onProgress told of what is fetched; a hub's files that the page's storage has cost no request */
