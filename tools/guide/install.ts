@@ -61,15 +61,16 @@ export async function installPrograms(
   await writeFile(path.join(folder, 'tsconfig.json'), JSON.stringify(tsconfig));
   for (const [i, { code }] of programs.entries()) await writeFile(path.join(folder, fileOf(i)), code);
 
-  const run = async (args: readonly string[]): Promise<string> => {
+  const run = async (args: readonly string[], file?: string): Promise<string> => {
     const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd: folder });
     if (stderr !== '') throw new Error(stderr);
-    // Where the programs lie is different on every machine.
-    return stdout.replaceAll(`${folder}${path.sep}`, '');
+    // Where the programs lie is different on every machine, and a reader's have no numbers.
+    const printed = stdout.replaceAll(`${folder}${path.sep}`, '');
+    return file === undefined ? printed : printed.replaceAll(file, 'example.ts');
   };
   return {
     folder,
-    run: (i) => run(i > 0 && loadsSetup ? ['--import', './setup.ts', fileOf(i)] : [fileOf(i)]),
+    run: (i) => run(i > 0 && loadsSetup ? ['--import', './setup.ts', fileOf(i)] : [fileOf(i)], fileOf(i)),
     check: () => run([path.join(repository, 'node_modules/typescript/bin/tsc'), '-p', '.', '--pretty', 'false']),
   };
 }

@@ -39,8 +39,8 @@ export type {
 
 export { byteCount } from './files/byte-count.js';
 export { directoryFiles, type DirectoryHandle } from './files/directory-handle.js';
-export { droppedFiles } from './files/dropped-files.js';
-export { fileListFiles } from './files/file-list.js';
+export { droppedFiles, droppedPaths } from './files/dropped-files.js';
+export { type PathedFile, fileListFiles, pathedFiles, pathsOf } from './files/file-list.js';
 export type { Fetch } from './files/http-byte-source.js';
 export { httpFolder, type HttpFolderOptions } from './files/http-folder.js';
 export { openHubModel, type BrowserHubOptions } from './files/hub/browser-hub.js';

@@ -1,3 +1,4 @@
+import { pathsOf } from '@mindseye/qwen-vl';
 import type { JSX } from 'preact';
 import { useRef } from 'preact/hooks';
 import type { ModelSource } from '../worker/protocol.js';
@@ -37,7 +38,7 @@ export function FolderButton({ onChoose }: FolderButtonProps): JSX.Element {
         aria-label="Model folder"
         tabIndex={-1}
         onChange={({ currentTarget }) => {
-          const files = [...(currentTarget.files ?? [])].map((file) => ({ path: file.webkitRelativePath, file }));
+          const files = pathsOf(currentTarget.files ?? []);
           const name = files[0]?.path.split('/')[0] ?? '';
           if (files.length > 0) onChoose(async () => ({ kind: 'folder', name, folder: files }));
           // The same folder can be chosen again.

@@ -1,6 +1,6 @@
 /** The files of a model, wherever it comes from. */
-import { type ModelFiles, directoryFiles, fileListFiles, httpFolder, openHubModel } from '@mindseye/qwen-vl';
-import type { DroppedFile, LoadProgress, ModelSource } from './protocol.js';
+import { type ModelFiles, directoryFiles, httpFolder, openHubModel, pathedFiles } from '@mindseye/qwen-vl';
+import type { LoadProgress, ModelSource } from './protocol.js';
 
 export type StoredSource = Exclude<ModelSource, { kind: 'random' }>;
 
@@ -15,7 +15,7 @@ type Places = {
 
 const places: Places = {
   files: ({ base, files }) => httpFolder(base, { names: files }),
-  folder: async ({ folder }) => ('length' in folder ? fileListFiles(folder.map(withPath)) : directoryFiles(folder)),
+  folder: async ({ folder }) => ('length' in folder ? pathedFiles(folder) : directoryFiles(folder)),
   hub: ({ name }, onProgress) =>
     openHubModel(name, { onProgress: ({ done, total }) => onProgress({ step: 'fetching', done, total }) }),
 };
@@ -25,7 +25,3 @@ export const openPlace = <K extends StoredSource['kind']>(
   source: Extract<StoredSource, { kind: K }>,
   onProgress: OnProgress,
 ): Promise<ModelFiles> => places[source.kind as K](source, onProgress);
-
-/** The path is lost when a file is sent to a worker, and was never there when it was dropped. */
-const withPath = ({ path, file }: DroppedFile): File =>
-  Object.defineProperty(file, 'webkitRelativePath', { value: path });

@@ -5,6 +5,7 @@
  * Calls are carried out one after another. The worker keeps the model and the picture that were opened last.
  */
 import type { AnswerCondition, AttentionMap } from '@mindseye/latent-reasoning';
+import type { PathedFile } from '@mindseye/qwen-vl';
 
 export type DeviceName = 'wasm' | 'webgpu';
 
@@ -20,12 +21,6 @@ export interface ModelChoices {
 /** Ways to answer that the page offers, of those of `LatentModel`. */
 export type Condition = Extract<AnswerCondition, 'standard' | 'no-latents' | 'bottleneck'>;
 
-/** A file and its path in the folder that it was dropped with, which the file itself does not know. */
-export interface DroppedFile {
-  readonly path: string;
-  readonly file: File;
-}
-
 /** Where a model comes from: files under an address, a folder on this machine, a hub, or random weights drawn here. */
 export type ModelSource =
   | {
@@ -39,7 +34,7 @@ export type ModelSource =
       readonly kind: 'folder';
       readonly name: string;
       /** What a picker gives, or the files of an input that chooses folders, or of a drop. */
-      readonly folder: FileSystemDirectoryHandle | readonly DroppedFile[];
+      readonly folder: FileSystemDirectoryHandle | readonly PathedFile[];
     }
   /** `organisation/name` of Hugging Face, with `@revision` or without. */
   | { readonly kind: 'hub'; readonly name: string }

@@ -4,15 +4,14 @@
  * Source: the File and Directory Entries API, which every browser has for drops; `readEntries` gives a part of a folder at a
  * time and an empty list at its end.
  */
-import { blobSource } from '@mindseye/tensor-core';
 import { ModelFolderError } from '../errors.js';
-import { filesByPath } from './files-by-path.js';
+import { type PathedFile, pathedFiles } from './file-list.js';
 import type { ModelFiles } from './model-files.js';
 
 /** Most files looked at: a dropped home folder must not hold up the page. */
 const MAX_FILES = 10_000;
 /** A checkpoint has its adapter one folder down; nothing lies deeper. */
-const MAX_DEPTH = 4;
+const MAX_DEPTH = 5;
 
 const isFolder = (entry: FileSystemEntry): entry is FileSystemDirectoryEntry => entry.isDirectory;
 
@@ -35,28 +34,30 @@ async function addFiles(
   entries: readonly FileSystemEntry[],
   prefix: string,
   depth: number,
-  files: Map<string, FileSystemFileEntry>,
+  files: PathedFile[],
 ): Promise<void> {
   for (const entry of entries) {
     const path = `${prefix}${entry.name}`;
-    if (!isFolder(entry)) files.set(path, entry as FileSystemFileEntry);
+    if (!isFolder(entry)) files.push({ path, file: await fileOf(entry as FileSystemFileEntry) });
     else if (depth < MAX_DEPTH) await addFiles(await entriesOf(entry), `${path}/`, depth + 1, files);
   }
 }
 
 /**
+ * What was dropped, in a form that can be sent to a worker.
+ *
  * @param items of the drop event's `dataTransfer`; to be passed within the event, after which a browser empties them
- * @throws ModelFolderError when nothing that is a file was dropped
+ * @throws ModelFolderError when nothing that is a file was dropped, or a folder has more than 10,000
  */
-export async function droppedFiles(items: Iterable<DataTransferItem>): Promise<ModelFiles> {
+export async function droppedPaths(items: Iterable<DataTransferItem>): Promise<readonly PathedFile[]> {
   // Entries have to be taken before the first wait.
   const entries = [...items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  const [first] = entries;
-  if (!first) throw new ModelFolderError('no files were dropped; drop the folder of a checkpoint');
-  const root = entries.length === 1 && isFolder(first) ? first : undefined;
-  const files = new Map<string, FileSystemFileEntry>();
-  await addFiles(root ? await entriesOf(root) : entries, '', 0, files);
-  return filesByPath(root?.name ?? 'the dropped files', files.keys(), async (path) =>
-    blobSource(await fileOf(files.get(path)!)),
-  );
+  if (entries.length === 0) throw new ModelFolderError('no files were dropped; drop the folder of a checkpoint');
+  const files: PathedFile[] = [];
+  await addFiles(entries, '', 0, files);
+  return files;
 }
+
+/** The place that a drop is; as `droppedPaths`. */
+export const droppedFiles = async (items: Iterable<DataTransferItem>): Promise<ModelFiles> =>
+  pathedFiles(await droppedPaths(items));
