@@ -48,6 +48,20 @@ describe('merge', () => {
     ).toContain('<|latent_3|>');
   });
 
+  test('keeps what it does not know in config.json, and files that it does not read', async () => {
+    const copy = await copyOfModel('annotated');
+    const config = { ...JSON.parse(await readFile(at('model', 'config.json'), 'utf8')), field_of_tomorrow: [1, null] };
+    await writeFile(`${copy}/config.json`, JSON.stringify(config));
+    await writeFile(`${copy}/LICENSE`, 'as it was');
+    await succeed('merge', '--model', copy, '--adapter', at('adapter'), '--out', at('kept'));
+    expect(JSON.parse(await readFile(at('kept', 'config.json'), 'utf8'))).toEqual(config);
+    expect(await readFile(at('kept', 'LICENSE'), 'utf8')).toBe('as it was');
+    const template = (text: string): unknown => JSON.parse(text).chat_template;
+    expect(template(await readFile(at('kept', 'tokenizer_config.json'), 'utf8'))).toEqual(
+      template(await readFile(`${copy}/tokenizer_config.json`, 'utf8')),
+    );
+  });
+
   test('does not write into a folder that is not empty, unless forced', async () => {
     await refuse(merge('model'), 1, /is not empty; choose another folder, or --force/);
     const copy = await copyOfModel('target');

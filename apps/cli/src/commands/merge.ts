@@ -1,22 +1,18 @@
 /** `mindseye merge`: a checkpoint with an adapter in its weights, for programs that know no adapters. */
+import path from 'node:path';
 import { mergeCheckpoint } from '@mindseye/latent-reasoning';
-import { ModelFolder, canonicalName } from '@mindseye/qwen-vl';
-import { type SavedModelParts, saveCheckpoint, saveModelFiles } from '@mindseye/qwen-vl/node';
-import type { SafetensorsDtype, SafetensorsEntry, TensorSource } from '@mindseye/tensor-core';
+import type { ModelFolder } from '@mindseye/qwen-vl';
+import { saveCheckpoint } from '@mindseye/qwen-vl/node';
+import type { SafetensorsEntry } from '@mindseye/tensor-core';
+import { writeJsonAtomic } from '@mindseye/tensor-core/node';
 import { Command } from 'commander';
 import { writeFolder } from '../quantize/staging.js';
 import { openNamedDevice } from '../shared/device.js';
-import { CommandError, InterruptedError } from '../shared/errors.js';
+import { copySmallFiles } from '../shared/copy-files.js';
+import { InterruptedError } from '../shared/errors.js';
 import { checkEmptyFolder } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
-import {
-  MODEL_ARGUMENT,
-  type ModelAccess,
-  type ModelSourceOptions,
-  addModelSourceOptions,
-  openFiles,
-  openFolder,
-} from '../shared/model-files.js';
+import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions, openFolder } from '../shared/model-files.js';
 import { openAdapter } from '../shared/model.js';
 import { deviceOption, jsonOption } from '../shared/options.js';
 import { startProgress } from '../shared/progress.js';
@@ -67,38 +63,50 @@ async function merge(options: MergeOptions, terminal: Terminal): Promise<MergeSu
   const { config } = await folder.inspectWeights();
   // The revision is the model's.
   const { revision: _, ...adapterAccess } = access;
-  const { adapter } = await openAdapter(options.adapter, config, adapterAccess);
-  const { imageProcessor, chatTemplate } = await folder.processor();
+  const { adapter, folder: adapterFolder } = await openAdapter(options.adapter, config, adapterAccess);
   const source = await folder.checkpoint();
   try {
     const merged = mergeCheckpoint(source, config, adapter, await openNamedDevice(options.device));
-    const files = {
-      config: merged.config,
-      dtype: dtypeOf(source),
-      preprocessor: imageProcessor.config,
-      generation: await folder.generationConfig(),
-      tokenizer: await tokenizerOf(options.adapter, adapterAccess, folder),
-      chatTemplate,
-    };
-    await write(options.out, files, merged.entries, terminal);
+    const json = (await folder.json('config.json')) as object;
+    await write(options.out, terminal, merged.entries, async (staging) => {
+      await copySmallFiles(folder.files, staging);
+      await copyTokenizer(adapterFolder, folder, staging);
+      const tied = { tie_word_embeddings: merged.config.tieWordEmbeddings };
+      await writeJsonAtomic(path.join(staging, 'config.json'), { ...json, ...tied });
+    });
     return { folder: options.out, tensors: merged.entries.length, changed: merged.changed };
   } finally {
     await source.close();
   }
 }
 
+/** The adapter's own tokenizer, where it brings new tokens; a chat template that only the model has stays. */
+async function copyTokenizer(adapter: ModelFolder, model: ModelFolder, folder: string): Promise<void> {
+  await copySmallFiles(adapter.files, folder, ['tokenizer.json']);
+  const [own, base] = [
+    await adapter.optionalJson('tokenizer_config.json'),
+    await model.optionalJson('tokenizer_config.json'),
+  ] as { readonly chat_template?: unknown }[];
+  const template = own?.chat_template ?? base?.chat_template;
+  if (own)
+    await writeJsonAtomic(path.join(folder, 'tokenizer_config.json'), {
+      ...own,
+      ...(template !== undefined && { chat_template: template }),
+    });
+}
+
 async function write(
   out: string,
-  files: SavedModelParts,
-  entries: readonly SafetensorsEntry[],
   terminal: Terminal,
+  entries: readonly SafetensorsEntry[],
+  writeOthers: (staging: string) => Promise<void>,
 ): Promise<void> {
   const progress = startProgress(terminal, 'merging', entries.length);
   const onProgress = (done: number): void => progress.update(done);
   await terminal
     .whileInterruptible(async (signal) => {
       const fill = async (staging: string): Promise<void> => {
-        await saveModelFiles(staging, files);
+        await writeOthers(staging);
         await saveCheckpoint(staging, entries, { signal, onProgress });
       };
       await writeFolder(out, fill).catch((error: unknown) => {
@@ -107,25 +115,4 @@ async function write(
       });
     })
     .finally(() => progress.stop());
-}
-
-/** The adapter's own tokenizer, where it brings new tokens; else the model's. */
-async function tokenizerOf(
-  adapter: string,
-  access: ModelAccess,
-  model: ModelFolder,
-): ReturnType<ModelFolder['tokenizer']> {
-  const own = await ModelFolder.open(await openFiles(adapter, { ...access, parts: ['adapter'] }), []);
-  return (own.has('tokenizer.json') ? own : model).tokenizer();
-}
-
-const dtypeNames: Partial<Record<SafetensorsDtype, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
-
-/** What config.json calls the dtype of the weights, which is that of their table. */
-function dtypeOf(source: TensorSource): string {
-  const table = source.names().find((name) => canonicalName(name) === 'model.language_model.embed_tokens.weight')!;
-  const { dtype } = source.info(table);
-  const name = dtypeNames[dtype];
-  if (name) return name;
-  throw new CommandError(`${table} is ${dtype}: merge into the dense checkpoint and quantise the result`);
 }

@@ -2,7 +2,6 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import {
-  type ModelFiles,
   type ModelFolder,
   type QuantizationPlan,
   type QuantizationPolicy,
@@ -11,17 +10,14 @@ import {
   unquantizedConfig,
 } from '@mindseye/qwen-vl';
 import { saveCheckpoint } from '@mindseye/qwen-vl/node';
-import type { ByteSource, Device } from '@mindseye/tensor-core';
-import { writeFileAtomic, writeJsonAtomic } from '@mindseye/tensor-core/node';
+import type { Device } from '@mindseye/tensor-core';
+import { writeJsonAtomic } from '@mindseye/tensor-core/node';
+import { copySmallFiles } from '../shared/copy-files.js';
 import { CommandError } from '../shared/errors.js';
 import { writeFolder } from './staging.js';
 
 /** Scales wait in memory until the codes of their file are written: smaller files, less waiting. */
 const SHARD_BYTES = 2e9;
-
-/** Weights in any format, adapters, reports of earlier runs, and hidden files stay where they are. */
-const NOT_COPIED =
-  /^\.|\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|h5|msgpack)$|\.index\.json$|^adapter_|^config\.json$|^quantization_report\.json$/;
 
 export interface WriteOptions {
   readonly policy: QuantizationPolicy;
@@ -46,7 +42,7 @@ export async function writeQuantizedModel(
     await checkRoom(folder, plan.bytesAfter);
     const onProgress = onStart(entries.length);
     await writeFolder(folder, async (staging) => {
-      await copyOthers(source.files, staging);
+      await copySmallFiles(source.files, staging);
       await writeJsonAtomic(path.join(staging, 'config.json'), quantizedConfigJson(json, plan, location));
       await saveCheckpoint(staging, entries, { shardBytes: SHARD_BYTES, signal, onProgress });
     });
@@ -66,23 +62,4 @@ async function checkRoom(folder: string, bytes: number): Promise<void> {
     throw new CommandError(
       `${folder} needs ${bytes} bytes and its disk has ${free} free; free space or choose another folder`,
     );
-}
-
-async function copyOthers(files: ModelFiles, folder: string): Promise<void> {
-  for (const name of files.names) {
-    if (NOT_COPIED.test(name)) continue;
-    const source = await files.open(name);
-    try {
-      await writeFileAtomic(path.join(folder, name), windows(source), { byteLength: source.size });
-    } finally {
-      await source.close?.();
-    }
-  }
-}
-
-const WINDOW_BYTES = 2 ** 22;
-
-async function* windows(source: ByteSource): AsyncGenerator<Uint8Array, void> {
-  for (let at = 0; at < source.size; at += WINDOW_BYTES)
-    yield await source.read(at, Math.min(WINDOW_BYTES, source.size - at));
 }

@@ -20,6 +20,7 @@ import {
   reshape,
   sampleCategorical,
   select,
+  suppressTokens,
   tokenLogProbabilities,
 } from '@mindseye/tensor-core';
 import type { FeedbackRule } from './feedback.js';
@@ -73,13 +74,14 @@ const bit = (condition: Tensor, value: number): Tensor => mul(cast(condition, 'i
 export function choose(
   { logits, hidden, seen }: { readonly logits: Tensor; readonly hidden: Tensor; readonly seen: Tensor | null },
   { finished: before, rule: memory }: Pick<ChoiceState, 'finished' | 'rule'>,
-  { sampling: { doSample, ...settings }, seed, stopIds, stopped, logProbs }: ChoiceOperands,
+  { sampling: { doSample, settings, suppressed }, seed, stopIds, stopped, logProbs }: ChoiceOperands,
   rule: FeedbackRule | undefined,
 ): Choice {
   const shape = hidden.shape.slice(0, 2);
   const rows = logits.shape[0]!;
   const finished = logicalOr(before, stopped);
-  const processed = processLogits(logits, { doSample, ...settings, ...(seen && { seen }) });
+  const possible = suppressed ? suppressTokens(logits, suppressed) : logits;
+  const processed = processLogits(possible, { doSample, ...settings, ...(seen && { seen }) });
   const drawn = doSample ? sampleCategorical(processed, seed) : argmax(processed);
   const ruled = rule?.apply({ ids: reshape(drawn, shape), hidden, state: memory! });
   const feeds = ruled && logicalAnd(ruled.feeds, logicalNot(finished));

@@ -174,7 +174,7 @@ async function readPrompt(
     finished: tensor(new Uint8Array(prompts * samples), [prompts, samples]),
     ...(feedback && { rule: await evaluate(feedback.initialState(prompts, samples), { device }) }),
   };
-  const ids = job.sampling.repetitionPenalty ? penalisedIds(rows, layout) : null;
+  const ids = job.sampling.settings.repetitionPenalty ? penalisedIds(rows, layout) : null;
   const result = await programs.first(job.cache, await piece(from, promptLength), start, choice, ids, samples);
   job.cache = result.donated.cache;
   job.cachedTokens = promptLength - padding[0]!;
@@ -197,11 +197,13 @@ function keep({ request, rows, layout, cache, cachedTokens }: Job, fed: readonly
 }
 
 function checkRequest(request: DecoderRequest): void {
-  const { rows, roles, cache, samples = 1, maxNewTokens = 1, readEvery = 1, prefillChunk = 1 } = request;
+  const { rows, roles, cache, samples = 1, maxNewTokens = 1, readEvery = 1, prefillChunk = 1, seed = 0 } = request;
   for (const [name, value] of Object.entries({ samples, maxNewTokens, readEvery, prefillChunk })) {
     if (!(Number.isSafeInteger(value) && value >= 1))
       throw new InvalidInputError(`${name} is ${value}; it must be a whole number from 1 up`);
   }
+  if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32))
+    throw new InvalidInputError(`seed is ${seed}; it must be a whole number from 0 to ${2 ** 32 - 1}`);
   if (rows.length === 0) throw new InvalidInputError('there is no prompt: give at least one');
   rows.forEach(({ inputIds }, b) => {
     if (inputIds.length === 0) throw new InvalidInputError(`prompt ${b + 1} is empty: give it at least one token`);

@@ -94,7 +94,7 @@ export function choiceOperands(
   const stops = ids.length === 0 ? null : tensor(ids);
   return (step, stopped) => ({
     sampling,
-    seed: tensor(Uint32Array.of(seed >>> 0, step)),
+    seed: tensor(Uint32Array.of(seed, step)),
     stopIds: stops,
     stopped: tensor(stopped.slice(), [prompts, samples]),
     logProbs,

@@ -32,7 +32,7 @@ export interface GenerateOptions {
   readonly samples?: number;
   /** How tokens are chosen; greedily and without penalty when left out. */
   readonly sampling?: SamplingSettings;
-  /** With the same seed, prompts and settings the same tokens are drawn. 0 when left out. */
+  /** A 32-bit number. With the same seed, prompts and settings the same tokens are drawn. 0 when left out. */
   readonly seed?: number;
   /** Also give log-probabilities. */
   readonly logProbs?: boolean;
@@ -64,9 +64,9 @@ export interface DecodedStep {
   readonly ends: Uint8Array;
   /** [R]: 1 where the token stands for a hidden state that is fed back, and was not chosen by the head. */
   readonly fedBack: Uint8Array;
-  /** f32 [R]: log-probability of each token by the model itself, with no setting applied. */
+  /** f32 [R]: log-probability of each token that was drawn, by the model itself with no setting applied. Says nothing where `fedBack`. */
   readonly logProbs?: Float32Array;
-  /** f32 [R]: by the distribution that it was drawn from. Greedy decoding has the model's own. */
+  /** f32 [R]: by the distribution that it was drawn from, settings applied. */
   readonly sampledLogProbs?: Float32Array;
   /** [B, G, hidden] on the device: what is fed in next where `fedBack`. Only with a feedback rule. */
   readonly feedback?: Tensor;

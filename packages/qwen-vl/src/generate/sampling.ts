@@ -17,10 +17,12 @@ export interface SamplingSettings {
   readonly topK?: number;
   readonly topP?: number;
   readonly minP?: number;
+  /** Ids that are never chosen (`suppress_tokens`): placeholders, and rows of the head that no token has. */
+  readonly suppressIds?: readonly number[];
 }
 
 interface Setting {
-  readonly name: Exclude<keyof SamplingSettings, 'doSample'>;
+  readonly name: Exclude<keyof SamplingSettings, 'doSample' | 'suppressIds'>;
   /** The value that changes nothing. */
   readonly neutral: number;
   /** Only looked at when sampling. */
@@ -68,9 +70,14 @@ const settings: readonly Setting[] = [
 ];
 
 /** Operands of a compiled step: a tensor of one element for every setting that acts. */
-export type SamplingOperands = Pick<SamplingOptions, Setting['name']> & { readonly doSample: boolean };
+export interface SamplingOperands {
+  readonly doSample: boolean;
+  readonly settings: Pick<SamplingOptions, Setting['name']>;
+  /** i32 [ids]; null for none. */
+  readonly suppressed: Tensor | null;
+}
 
-/** @throws InvalidInputError for a number outside its range, whether it acts or not. */
+/** @throws InvalidInputError for a number outside its range, whether it acts or not, and for an id that is none. */
 export function samplingOperands(given: SamplingSettings): SamplingOperands {
   const doSample = given.doSample ?? false;
   const acting: Partial<Record<Setting['name'], Tensor>> = {};
@@ -80,7 +87,15 @@ export function samplingOperands(given: SamplingSettings): SamplingOperands {
       throw new InvalidInputError(`${name} is ${value}; it must be ${range}`);
     if (value !== neutral && (doSample || !samplingOnly)) acting[name] = tensor(Float32Array.of(value));
   }
-  return { doSample, ...acting };
+  const suppressIds = given.suppressIds ?? [];
+  for (const id of suppressIds) {
+    if (!(Number.isInteger(id) && id >= 0)) throw new InvalidInputError(`suppressIds has ${id}, which is no token id`);
+  }
+  return {
+    doSample,
+    settings: acting,
+    suppressed: suppressIds.length === 0 ? null : tensor(Int32Array.from(suppressIds)),
+  };
 }
 
 /** The sampling of a checkpoint's generation_config.json: what transformers does when it is told nothing. */

@@ -102,6 +102,18 @@ describe('sampling', () => {
     expect(await model.generateBatch({ ...request, seed: 2 })).not.toEqual(first);
   });
 
+  test('suppressed ids are never chosen, and change nothing else', async () => {
+    const [free] = await model.generateBatch(asked({ maxNewTokens: 1, logProbs: true }));
+    const { logits } = await naiveForward(model, prompt(), [], device);
+    const falling = [...logits.keys()].toSorted((a, b) => logits[b]! - logits[a]!);
+    expect(free!.ids[0]).toBe(falling[0]);
+    const suppressIds = falling.slice(0, 3);
+    const [next] = await model.generateBatch(asked({ maxNewTokens: 1, logProbs: true, sampling: { suppressIds } }));
+    expect(next!.ids[0]).toBe(falling[3]);
+    expect(next!.logProbs[0]).toBeCloseTo(logSoftmaxOf(logits)[falling[3]!]!, 3);
+    expect(next!.sampledLogProbs[0]).toBeGreaterThan(next!.logProbs[0]!);
+  });
+
   test('settings of a checkpoint', () => {
     const config = { doSample: true, temperature: 0.1, topK: 1, topP: 0.001, repetitionPenalty: 1.05 };
     expect(samplingOf({ ...config, maxNewTokens: null, bosTokenId: null, eosTokenIds: [], padTokenId: null })).toEqual(
@@ -166,6 +178,9 @@ test.each<[string, Partial<PromptsRequest>]>([
   ['samples is 1.5', { samples: 1.5 }],
   ['temperature is 0', { sampling: { doSample: true, temperature: 0 } }],
   ['topP is 1.5', { sampling: { topP: 1.5 } }],
+  ['seed is -1', { seed: -1 }],
+  ['seed is 0.5', { seed: 0.5 }],
+  ['suppressIds has -3', { sampling: { suppressIds: [-3] } }],
   ['topK is NaN', { sampling: { topK: Number.NaN } }],
   ['every prompt token needs a role', { roles: { prompts: [[0]], generated: 0, table: [[true]] } }],
   ['token id 512', { prompts: [{ inputIds: [512] }] }],
