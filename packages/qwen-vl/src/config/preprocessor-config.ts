@@ -38,6 +38,9 @@ const schema = z.looseObject({
   do_normalize: z.literal(true).nullish(),
 });
 
+/** Means and deviations beyond this, or deviations below its inverse, would make pixels infinite in f32 before long. */
+const LARGEST_CHANNEL_NUMBER = 1e6;
+
 const replicate = (value: number | number[]): number[] => (typeof value === 'number' ? [value, value, value] : value);
 
 /**
@@ -64,9 +67,14 @@ export function resolvePreprocessorConfig(
     `image_mean and image_std need 3 numbers, one per RGB channel (got ${imageMean.length} and ${imageStd.length})`,
   );
   ensure(
-    imageStd.every((value) => Math.fround(value) > 0),
+    imageMean.every((value) => Math.abs(value) <= LARGEST_CHANNEL_NUMBER),
     source,
-    `image_std [${imageStd.join(', ')}] must be positive`,
+    `image_mean [${imageMean.join(', ')}] must lie within ±${LARGEST_CHANNEL_NUMBER}`,
+  );
+  ensure(
+    imageStd.every((value) => value >= 1 / LARGEST_CHANNEL_NUMBER && value <= LARGEST_CHANNEL_NUMBER),
+    source,
+    `image_std [${imageStd.join(', ')}] must lie within ${1 / LARGEST_CHANNEL_NUMBER} and ${LARGEST_CHANNEL_NUMBER}`,
   );
   return {
     minPixels,
