@@ -19,6 +19,23 @@ export interface Product {
 
 export type ProductSpecs = Pick<Product, 'format'> & { readonly x: TensorSpec; readonly weight: readonly TensorSpec[] };
 
+/** Up to so many rows of x, a weight that is not f32 costs less read once for every few of them than widened for all. */
+export const mostPassedRows: number = 2 * mostProductRows;
+
+/** The product in pieces of a few rows of x. */
+export function inPasses({ x, weight, format, y }: Product): Product[] {
+  const rows = rowsOf(x);
+  const part = (operand: KernelOperand, from: number): KernelOperand => {
+    const width = operand.shape.at(-1)!;
+    const count = Math.min(mostProductRows, rows - from);
+    return { ...operand, pointer: operand.pointer + 4 * from * width, shape: [count, width] };
+  };
+  return Array.from({ length: Math.ceil(rows / mostProductRows) }, (_, pass) => {
+    const from = pass * mostProductRows;
+    return { x: part(x, from), weight, format, y: part(y, from) };
+  });
+}
+
 const layoutFor = ({ x, weight, format }: ProductSpecs): WeightLayout =>
   weightLayout(weight, format, rowsOf(x) <= mostProductRows ? 'few' : 'many');
 
@@ -55,9 +72,11 @@ export function multiplyByTranspose(kernels: Kernels, product: Product, working:
   const layout = layoutFor(product);
   const [m, n, k] = [rowsOf(x), layout.rows, layout.columns];
   const [{ pointer, dtype }] = weight as readonly [KernelOperand];
-  if (m <= mostProductRows && !format) {
+  if (!format && m <= (dtype === 'f32' ? mostProductRows : mostPassedRows)) {
     const storage = dtype as StoredMatrix;
-    return kernels.rowProducts({ a: x.pointer, b: pointer, c: y.pointer, m, n, k, storage });
+    for (const pass of inPasses(product))
+      kernels.rowProducts({ a: pass.x.pointer, b: pointer, c: pass.y.pointer, m: rowsOf(pass.x), n, k, storage });
+    return;
   }
   forEachChunk(kernels, product, layout, working, (from, count, b, scratch) => {
     const part = { a: x.pointer, b, c: y.pointer + 4 * from, m, n: count, k, rowStrideC: n };

@@ -6,8 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { createWasmDevice } from '../../src/index.js';
 import { TIERS } from '../kernels/support.js';
 
-/** Rows around the largest number that has products of its own. */
-const rowCounts = fc.constantFrom(0, 1, 2, 3, 4, 5, 17);
+/** Rows around the largest numbers that have products of their own, in one pass and in two. */
+const rowCounts = fc.constantFrom(0, 1, 2, 3, 4, 5, 7, 8, 9, 17);
 const widths = fc.oneof(fc.constantFrom(32, 64, 96, 160, 256), fc.integer({ min: 1, max: 140 }));
 const tolerance = { absolute: 1e-6, relative: 1e-4, norm: 1e-5 };
 
@@ -70,7 +70,7 @@ describe.each(TIERS)('%s', (tier) => {
 
   test('a weight larger than one chunk', async () => {
     const format = { bits: 4, groupSize: 32, columns: 1500, symmetric: true };
-    for (const m of [3, 6]) {
+    for (const m of [3, 6, 11]) {
       const codes = value([700, 188], 'u32', 1);
       const inputs = [value([m, 1500], 'f32', 2), codes, value([700, 47], 'f16', 3)];
       await compareWithReference(

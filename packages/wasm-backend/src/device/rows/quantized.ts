@@ -7,6 +7,8 @@ import {
   type Product,
   type ProductSpecs,
   addBias,
+  inPasses,
+  mostPassedRows,
   multiplyByTranspose,
   multiplyByWeight,
   productScratch,
@@ -32,11 +34,12 @@ const productOf = <Spec extends TensorSpec>(
 
 /** Whether codes are decoded while they meet x, instead of before. */
 const meetsCodes = ({ x }: Pick<ProductSpecs, 'x'>, { format, transposed }: QuantizedLinearAttributes): boolean =>
-  !transposed && rowsOf(x) > 0 && rowsOf(x) <= mostProductRows && format.columns % QUANTIZED_RUN === 0;
+  !transposed && rowsOf(x) > 0 && rowsOf(x) <= mostPassedRows && format.columns % QUANTIZED_RUN === 0;
 
 /** Scratch of a product that meets codes: x as the codes meet it, then the scales of a chunk of rows as f32. */
 function meetingScratch({ x, weight }: ProductSpecs, format: QuantizedFormat): number {
-  return arrangedBytes(rowsOf(x), format.columns, format.groupSize) + weightLayout(weight, format, 'many').scaleBytes;
+  const rows = Math.min(rowsOf(x), mostProductRows);
+  return arrangedBytes(rows, format.columns, format.groupSize) + weightLayout(weight, format, 'many').scaleBytes;
 }
 
 /** y = x·Wᵀ with codes decoded on the way. */
@@ -77,9 +80,10 @@ const quantizedLinear: KernelRow<QuantizedLinearAttributes> = {
   run({ kernels, inputs, outputs: [y], attributes, scratch }) {
     const product = { ...productOf(inputs, attributes), y: y! };
     const { format, transposed } = attributes;
-    if (meetsCodes(product, attributes))
-      multiplyByCodes(kernels, product, format, scratch(meetingScratch(product, format)));
-    else
+    if (meetsCodes(product, attributes)) {
+      const arranged = scratch(meetingScratch(product, format));
+      for (const pass of inPasses(product)) multiplyByCodes(kernels, pass, format, arranged);
+    } else
       (transposed ? multiplyByWeight : multiplyByTranspose)(
         kernels,
         product,
