@@ -1,7 +1,7 @@
 import { cp, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { writeFolder } from '../src/quantize/staging.js';
+import { writeFolder } from '../src/shared/staging.js';
 import { mindseye, refuse, succeed } from './support/command.js';
 import { contentOf, useWorkspace } from './support/workspace.js';
 

@@ -6,9 +6,8 @@ import { saveCheckpoint } from '@mindseye/qwen-vl/node';
 import type { SafetensorsEntry } from '@mindseye/tensor-core';
 import { writeJsonAtomic } from '@mindseye/tensor-core/node';
 import { Command } from 'commander';
-import { writeFolder } from '../quantize/staging.js';
 import { openNamedDevice } from '../shared/device.js';
-import { copySmallFiles } from '../shared/copy-files.js';
+import { copyAllButWeights, copyFiles } from '../shared/copy-files.js';
 import { InterruptedError } from '../shared/errors.js';
 import { checkEmptyFolder } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
@@ -16,6 +15,7 @@ import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions, openFol
 import { openAdapter } from '../shared/model.js';
 import { deviceOption, jsonOption } from '../shared/options.js';
 import { startProgress } from '../shared/progress.js';
+import { writeFolder } from '../shared/staging.js';
 import type { Terminal } from '../shared/terminal.js';
 
 interface MergeOptions extends ModelSourceOptions {
@@ -69,7 +69,7 @@ async function merge(options: MergeOptions, terminal: Terminal): Promise<MergeSu
     const merged = mergeCheckpoint(source, config, adapter, await openNamedDevice(options.device));
     const json = (await folder.json('config.json')) as object;
     await write(options.out, terminal, merged.entries, async (staging) => {
-      await copySmallFiles(folder.files, staging);
+      await copyAllButWeights(folder.files, staging);
       await copyTokenizer(adapterFolder, folder, staging);
       const tied = { tie_word_embeddings: merged.config.tieWordEmbeddings };
       await writeJsonAtomic(path.join(staging, 'config.json'), { ...json, ...tied });
@@ -82,7 +82,7 @@ async function merge(options: MergeOptions, terminal: Terminal): Promise<MergeSu
 
 /** The adapter's own tokenizer, where it brings new tokens; a chat template that only the model has stays. */
 async function copyTokenizer(adapter: ModelFolder, model: ModelFolder, folder: string): Promise<void> {
-  await copySmallFiles(adapter.files, folder, ['tokenizer.json']);
+  await copyFiles(adapter.files, folder, ['tokenizer.json']);
   const [own, base] = [
     await adapter.optionalJson('tokenizer_config.json'),
     await model.optionalJson('tokenizer_config.json'),

@@ -12,9 +12,9 @@ import {
 import { saveCheckpoint } from '@mindseye/qwen-vl/node';
 import type { Device } from '@mindseye/tensor-core';
 import { writeJsonAtomic } from '@mindseye/tensor-core/node';
-import { copySmallFiles } from '../shared/copy-files.js';
+import { copyAllButWeights } from '../shared/copy-files.js';
 import { CommandError } from '../shared/errors.js';
-import { writeFolder } from './staging.js';
+import { writeFolder } from '../shared/staging.js';
 
 /** Scales wait in memory until the codes of their file are written: smaller files, less waiting. */
 const SHARD_BYTES = 2e9;
@@ -42,7 +42,7 @@ export async function writeQuantizedModel(
     await checkRoom(folder, plan.bytesAfter);
     const onProgress = onStart(entries.length);
     await writeFolder(folder, async (staging) => {
-      await copySmallFiles(source.files, staging);
+      await copyAllButWeights(source.files, staging);
       await writeJsonAtomic(path.join(staging, 'config.json'), quantizedConfigJson(json, plan, location));
       await saveCheckpoint(staging, entries, { shardBytes: SHARD_BYTES, signal, onProgress });
     });

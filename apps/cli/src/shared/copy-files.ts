@@ -8,10 +8,16 @@ import { writeFileAtomic } from '@mindseye/tensor-core/node';
 const NOT_COPIED =
   /^\.|\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|h5|msgpack)$|\.index\.json$|^adapter_|^config\.json$|^quantization_report\.json$/;
 
-/** @param only names to copy; all that belong to a checkpoint when left out */
-export async function copySmallFiles(files: ModelFiles, folder: string, only?: readonly string[]): Promise<void> {
-  for (const name of files.names) {
-    if (only ? !only.includes(name) : NOT_COPIED.test(name)) continue;
+export const copyAllButWeights = (files: ModelFiles, folder: string): Promise<void> =>
+  copyFiles(
+    files,
+    folder,
+    [...files.names].filter((name) => !NOT_COPIED.test(name)),
+  );
+
+/** @param names of files to copy; those that are not there are passed over */
+export async function copyFiles(files: ModelFiles, folder: string, names: readonly string[]): Promise<void> {
+  for (const name of names.filter((each) => files.names.has(each))) {
     const source = await files.open(name);
     try {
       await writeFileAtomic(path.join(folder, name), windows(source), { byteLength: source.size });

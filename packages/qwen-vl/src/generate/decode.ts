@@ -25,13 +25,21 @@ import {
   stepRotary,
 } from './operands.js';
 import { type Programs, type PromptOperands, type StepResult, compilePrograms } from './programs.js';
-import { type CachedVisual, openCache, positionTriples, reusableLength } from './prompt-cache.js';
+import {
+  type CachedPrompt,
+  type CachedVisual,
+  type PositionTriple,
+  type Reuse,
+  openCache,
+  positionTriples,
+} from './prompt-cache.js';
 import { type Ended, decodedStep, readRecords } from './read-step.js';
 import type { DecodeRequest, DecodedStep } from './request.js';
 import { type SamplingOperands, samplingOperands } from './sampling.js';
 
-/** A request with a `cache` says which pictures its prompt shows, to tell whether they are those that it holds. */
+/** A request with a `cache` brings what it took out of it, and the pictures of its prompt for the next one to compare. */
 export interface DecoderRequest extends DecodeRequest {
+  readonly reuse?: Reuse | undefined;
   readonly visuals?: readonly CachedVisual[];
 }
 
@@ -47,7 +55,7 @@ export function createDecoder(context: ModelContext, device: Device): Decoder {
     byRule.set(rule, programs);
     return programs;
   };
-  return (request) => decode(context.config, device, programsFor(request.feedback), request);
+  return (request) => decode(context, device, programsFor(request.feedback), request);
 }
 
 /** A request under way: what stays the same over its steps, and the cache as it is now. */
@@ -58,7 +66,7 @@ interface Job {
   readonly masks: ReturnType<typeof maskOperands>;
   readonly roles: ReturnType<typeof roleOperands>;
   readonly sampling: SamplingOperands;
-  /** Tokens that a prompt cache held already. */
+  /** Tokens whose keys were there already. */
   readonly reused: number;
   cache: KeyValueCache;
   /** Tokens of the first prompt, and those fed after it, whose keys are in the cache. */
@@ -66,14 +74,13 @@ interface Job {
 }
 
 async function openJob(config: Qwen2_5_VLConfig, device: Device, request: DecoderRequest): Promise<Job> {
-  const { samples = 1, maxNewTokens = 64, cache: promptCache, visuals = [] } = request;
+  const { samples = 1, maxNewTokens = 64, reuse } = request;
   const sampling = samplingOperands(request.sampling ?? {});
   const rows = request.rows.map((row) => ({ ...row, ...rowPositions(config, row) }));
   const longest = Math.max(...rows.map(({ inputIds }) => inputIds.length));
-  const held = promptCache?.take();
-  const reused = held ? reusableLength(held, rows[0]!.inputIds, positionTriples(rows[0]!.positions), visuals) : 0;
   // Rows that are held stay where they are.
-  const kept = reused > 0 ? held : undefined;
+  const kept = reuse && reuse.length > 0 ? reuse.held : undefined;
+  const reused = kept ? reuse!.length : 0;
   const promptLength = kept ? kept.padding + longest : roundUp(longest, promptStep);
   const layout = {
     prompts: rows.length,
@@ -96,12 +103,13 @@ async function openJob(config: Qwen2_5_VLConfig, device: Device, request: Decode
 }
 
 async function* decode(
-  config: Qwen2_5_VLConfig,
+  context: ModelContext,
   device: Device,
   programs: Programs,
   request: DecoderRequest,
 ): AsyncGenerator<DecodedStep, void, undefined> {
   checkRequest(request);
+  const { config } = context;
   const { maxNewTokens = 64, readEvery = 1, feedback, stopWhen, signal } = request;
   const job = await openJob(config, device, request);
   const { layout, masks, roles, rows } = job;
@@ -141,7 +149,7 @@ async function* decode(
     }
   } finally {
     // Vectors that were fed back are no tokens: what came after the first of them cannot be found again by its ids.
-    keep(job, feedback ? [] : fed);
+    request.cache?.put(heldAfter(job, context, feedback ? [] : fed));
   }
 }
 
@@ -181,19 +189,24 @@ async function readPrompt(
   return result;
 }
 
-/** Leaves keys and values to the next request. @param fed ids behind the prompt, in order; some may not have been fed */
-function keep({ request, rows, layout, cache, cachedTokens }: Job, fed: readonly number[]): void {
-  const { inputIds, positions } = rows[0]!;
-  request.cache?.put(
-    {
-      rows: cache,
-      capacity: layout.capacity,
-      padding: layout.padding[0]!,
-      inputIds: [...Array.from(inputIds), ...fed].slice(0, cachedTokens),
-      visuals: request.visuals ?? [],
-    },
-    positionTriples(positions),
-  );
+/** What the next request finds in the cache. @param fed ids behind the prompt, in order; the last may not have been fed */
+function heldAfter({ request, rows, layout, ...job }: Job, owner: object, fed: readonly number[]): CachedPrompt {
+  const { inputIds, positions, next } = rows[0]!;
+  const held = [...Array.from(inputIds), ...fed].slice(0, job.cachedTokens);
+  const prompt = positionTriples(positions);
+  const behind = (at: number): PositionTriple => {
+    const position = next + at - prompt.length;
+    return [position, position, position];
+  };
+  return {
+    owner,
+    rows: job.cache,
+    capacity: layout.capacity,
+    padding: layout.padding[0]!,
+    inputIds: held,
+    positions: held.map((_, at) => prompt[at] ?? behind(at)),
+    visuals: request.visuals ?? [],
+  };
 }
 
 function checkRequest(request: DecoderRequest): void {

@@ -20,6 +20,8 @@ export interface CachedVisual {
 
 /** What a cache holds. */
 export interface CachedPrompt {
+  /** The model whose keys and values these are; another one, or another adapter on it, has others. */
+  readonly owner: object;
   readonly rows: KeyValueCache;
   readonly capacity: number;
   /** Rows of padding before the first token. */
@@ -31,6 +33,18 @@ export interface CachedPrompt {
 }
 
 export type PositionTriple = readonly [time: number, height: number, width: number];
+
+/** A prompt as a cache compares it. */
+export type ComparedPrompt = Pick<CachedPrompt, 'owner' | 'positions' | 'visuals'> & {
+  readonly inputIds: ArrayLike<number>;
+};
+
+/** What a request has taken out of a cache. */
+export interface Reuse {
+  readonly held: CachedPrompt;
+  /** Tokens that its prompt begins with and that are held. */
+  readonly length: number;
+}
 
 export class PromptCache {
   #held: CachedPrompt | undefined;
@@ -45,26 +59,16 @@ export class PromptCache {
     this.#held = undefined;
   }
 
-  /** @internal What is held, to look at. */
-  peek(): CachedPrompt | undefined {
-    return this.#held;
-  }
-
-  /** @internal What is held, to write to: the cache is empty until it is put back. */
-  take(): CachedPrompt | undefined {
+  /** @internal What is held, for a request to write to: the cache is empty until something is put into it. */
+  take(prompt: ComparedPrompt): Reuse | undefined {
     const held = this.#held;
     this.#held = undefined;
-    return held;
+    return held && { held, length: reusableLength(held, prompt) };
   }
 
-  /** @internal @param prompt positions of the prompt; tokens behind it follow at the next ones */
-  put(held: Omit<CachedPrompt, 'positions'>, prompt: readonly PositionTriple[]): void {
-    const next = prompt.reduce((largest, triple) => Math.max(largest, ...triple), -1) + 1;
-    const following = (at: number): PositionTriple => {
-      const position = next + at - prompt.length;
-      return [position, position, position];
-    };
-    this.#held = { ...held, positions: held.inputIds.map((_, at) => prompt[at] ?? following(at)) };
+  /** @internal */
+  put(held: CachedPrompt): void {
+    this.#held = held;
   }
 }
 
@@ -102,13 +106,8 @@ export function visualSpans(
 }
 
 /** How many tokens of a prompt a cache holds already: never all of them, since the last one gives the first new token. */
-export function reusableLength(
-  held: CachedPrompt | undefined,
-  inputIds: ArrayLike<number>,
-  positions: readonly PositionTriple[],
-  visuals: readonly CachedVisual[],
-): number {
-  if (!held) return 0;
+function reusableLength(held: CachedPrompt, { owner, inputIds, positions, visuals }: ComparedPrompt): number {
+  if (held.owner !== owner) return 0;
   const limit = Math.min(held.inputIds.length, inputIds.length - 1);
   const isSameToken = (at: number): boolean =>
     held.inputIds[at] === inputIds[at] && held.positions[at]!.every((place, axis) => place === positions[at]![axis]);

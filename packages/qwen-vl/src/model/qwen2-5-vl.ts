@@ -6,7 +6,7 @@
 import { type Device, type Tensor, compile, concat, reshape, slice } from '@mindseye/tensor-core';
 import { type GeneratedSequence, collectSequences } from '../generate/collect.js';
 import { type Decoder, createDecoder } from '../generate/decode.js';
-import { positionTriples, reusableLength, visualSpans } from '../generate/prompt-cache.js';
+import { positionTriples, visualSpans } from '../generate/prompt-cache.js';
 import type { DecodedStep, GenerateOptions, RoleMask } from '../generate/request.js';
 import type { VisualPatches } from '../processor/pack-patches.js';
 import type { ModelContext } from './context.js';
@@ -95,17 +95,24 @@ export class Qwen2_5_VL {
     const visuals = prompts.map(({ images = [] }, b) =>
       visualSpans(config, rows[b]!).map((span, i) => ({ ...span, pixelValues: images[i]!.pixelValues })),
     );
-    const held = options.cache?.peek();
-    const reused = held
-      ? reusableLength(held, rows[0]!.inputIds, positionTriples(rowPositions(config, rows[0]!).positions), visuals[0]!)
-      : 0;
+    // Taken before the first wait: another request on the same cache finds it empty, and starts anew.
+    const reuse = options.cache?.take({
+      owner: this.context,
+      inputIds: rows[0]!.inputIds,
+      positions: positionTriples(rowPositions(config, rows[0]!).positions),
+      visuals: visuals[0]!,
+    });
+    const reused = reuse?.length ?? 0;
 
     // An image that several prompts share, or one that a cache has read, is not encoded (again).
     const places = prompts.flatMap(({ images = [] }, b) =>
       images.map((image, i) => ({ image, isHeld: visuals[b]![i]!.start < reused })),
     );
     const items = [...new Set(places.filter(({ isHeld }) => !isHeld).map(({ image }) => image))];
-    const { table, featureStarts } = await this.#encode(items);
+    const { table, featureStarts } = await this.#encode(items).catch((error: unknown) => {
+      if (reuse) options.cache?.put(reuse.held);
+      throw error;
+    });
     const rowOf = new Map(items.map((item, i) => [item, featureStarts[i]!]));
     yield* this.#decode({
       ...options,
@@ -114,7 +121,7 @@ export class Qwen2_5_VL {
         featureStarts: (prompts[b]!.images ?? []).map((image) => rowOf.get(image) ?? 0),
       })),
       ...(table && { visualTokens: table }),
-      ...(options.cache && { visuals: visuals[0]! }),
+      ...(options.cache && { reuse, visuals: visuals[0]! }),
     });
   }
 

@@ -1,4 +1,5 @@
 /** Decoding with a cache against the definition, in every arrangement of prompts, samples, pieces and storage. */
+import { type Tensor, tensor } from '@mindseye/tensor-core';
 import { createWasmDevice } from '@mindseye/wasm-backend';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type ModelContext, PromptCache, Qwen2_5_VL } from '../../src/index.js';
@@ -92,6 +93,28 @@ describe.each<TinyModel>(['tiny-tied', 'tiny-untied'])('%s', (name) => {
     expect(few).toEqual(each);
     expect(each[0]!.finished).toBe(true);
     expect(each[0]!.ids).toEqual(free[0]!.ids.slice(0, free[0]!.ids.indexOf(stopId)));
+  });
+
+  test('a cache that two requests want at once, or another model, gives no wrong answer', async () => {
+    const picture = noiseImage(context, 2, 3, 'shared');
+    const prompt = promptOf(context, [9, picture, 44, 45, 46]);
+    const expected = await naiveGreedy(model, prompt, tokens, device);
+    const cache = new PromptCache();
+    const ask = async (asked: Qwen2_5_VL = model): Promise<readonly number[]> =>
+      (await asked.generateBatch({ prompts: [prompt], ...options, cache }))[0]!.ids;
+    expect(await ask()).toEqual(expected);
+    expect(await Promise.all([ask(), ask(), ask()])).toEqual([expected, expected, expected]);
+
+    // The same weights but for the head of one layer, as an adapter would change it: its keys are its own.
+    const name = 'model.language_model.layers.0.self_attn.k_proj.bias';
+    const bias = context.weights[name] as Tensor;
+    const other = new Qwen2_5_VL(
+      { ...context, weights: { ...context.weights, [name]: tensor(new Float32Array(bias.size).fill(3), bias.shape) } },
+      device,
+    );
+    const own = await naiveGreedy(other, prompt, tokens, device);
+    expect(await ask(other)).toEqual(own);
+    expect(await ask()).toEqual(expected);
   });
 
   test('a cache carries a conversation over turns with a new picture', async () => {
