@@ -7,7 +7,6 @@
 import type { Device } from '@mindseye/tensor-core';
 import type { Qwen2_5_VLConfig } from '../config/types.js';
 import type { KeyValueCache } from '../model/language.js';
-import { type SequenceRow, visualTokens } from '../model/sequence.js';
 import { type CacheDType, emptyCache, grownCache } from './key-value-cache.js';
 import type { Layout } from './operands.js';
 
@@ -88,21 +87,6 @@ export async function openCache(
 ): Promise<KeyValueCache> {
   if (!held) return emptyCache(config, prompts, capacity, dtype, device);
   return capacity > held.capacity ? grownCache(held.rows, capacity, device) : held.rows;
-}
-
-/** Where the pictures and videos of a prompt stand, in order. */
-export function visualSpans(
-  { visionConfig, imageTokenId, videoTokenId }: Qwen2_5_VLConfig,
-  { inputIds, grids }: Pick<SequenceRow, 'inputIds' | 'grids'>,
-): readonly { readonly start: number; readonly end: number }[] {
-  const isVisual = (at: number): boolean => inputIds[at] === imageTokenId || inputIds[at] === videoTokenId;
-  let at = 0;
-  return grids.map((grid) => {
-    while (at < inputIds.length && !isVisual(at)) at++;
-    const start = at;
-    at += visualTokens(grid, visionConfig.spatialMergeSize);
-    return { start, end: at };
-  });
 }
 
 /** How many tokens of a prompt a cache holds already: never all of them, since the last one gives the first new token. */

@@ -6,11 +6,11 @@
 import { type Device, type Tensor, compile, concat, reshape, slice } from '@mindseye/tensor-core';
 import { type GeneratedSequence, collectSequences } from '../generate/collect.js';
 import { type Decoder, createDecoder } from '../generate/decode.js';
-import { positionTriples, visualSpans } from '../generate/prompt-cache.js';
+import { positionTriples } from '../generate/prompt-cache.js';
 import type { DecodedStep, GenerateOptions, RoleMask } from '../generate/request.js';
 import type { VisualPatches } from '../processor/pack-patches.js';
 import type { ModelContext } from './context.js';
-import { type SequenceRow, rowPositions, visualTokens } from './sequence.js';
+import { type SequenceRow, rowPositions, visualSpans, visualTokens } from './sequence.js';
 import { type VisionItem, visionBatches } from './vision-batches.js';
 import { type VisionOperands, visionForward } from './vision.js';
 

@@ -127,6 +127,21 @@ export function sequenceOperands(
 }
 
 /** Where the image and video tokens are. */
+/** Where the visual tokens of each image and video of a row stand: from `start` up to `end`, in order. */
+export function visualSpans(
+  config: Qwen2_5_VLConfig,
+  { inputIds, grids }: Pick<SequenceRow, 'inputIds' | 'grids'>,
+): readonly { readonly start: number; readonly end: number }[] {
+  const places = visualPlaces(inputIds, config);
+  let taken = 0;
+  return grids.map((grid) => {
+    const count = visualTokens(grid, config.visionConfig.spatialMergeSize);
+    const start = places[taken] ?? inputIds.length;
+    taken += count;
+    return { start, end: start + count };
+  });
+}
+
 function visualPlaces(ids: ArrayLike<number>, { imageTokenId, videoTokenId }: Qwen2_5_VLConfig): readonly number[] {
   const places: number[] = [];
   for (let at = 0; at < ids.length; at++) if (ids[at] === imageTokenId || ids[at] === videoTokenId) places.push(at);
