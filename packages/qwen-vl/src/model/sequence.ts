@@ -126,7 +126,6 @@ export function sequenceOperands(
   };
 }
 
-/** Where the image and video tokens are. */
 /** Where the visual tokens of each image and video of a row stand: from `start` up to `end`, in order. */
 export function visualSpans(
   config: Qwen2_5_VLConfig,
@@ -142,6 +141,7 @@ export function visualSpans(
   });
 }
 
+/** Where the image and video tokens are. */
 function visualPlaces(ids: ArrayLike<number>, { imageTokenId, videoTokenId }: Qwen2_5_VLConfig): readonly number[] {
   const places: number[] = [];
   for (let at = 0; at < ids.length; at++) if (ids[at] === imageTokenId || ids[at] === videoTokenId) places.push(at);
