@@ -2,3 +2,4 @@ export { type WasmDevice, type WasmDeviceOptions, createWasmDevice } from './dev
 export { WasmMemoryError } from './device/heap.js';
 export { kernelNames } from './device/kernel-table.js';
 export { probeTier, supportsTier, type Tier } from './kernels/index.js';
+export { WasmThreadError } from './threads/crew.js';

@@ -12,8 +12,14 @@ import { lowerPlan } from './executable.js';
 import { isStep } from './step.js';
 
 export interface WasmDeviceOptions {
-  /** Forces an instruction tier; the best of this engine when left out. */
+  /** Forces an instruction tier; when left out, the best of this engine that passes its self-test. */
   readonly tier?: Tier;
+  /**
+   * Threads that kernels are divided over, the calling one among them; one per processor, at most 16, when left out. Results do
+   * not depend on it. They start with the first large kernel, sleep when there is nothing to do and end with the process. There
+   * is one thread where memory cannot be shared: in browsers on pages that are not cross-origin isolated.
+   */
+  readonly threads?: number;
   /**
    * The memory that values live in, for this device alone; one that grows up to 4 GiB when left out. Its maximum bounds
    * what the device can hold: beyond it, uploads and runs throw a `WasmMemoryError`.
@@ -25,6 +31,8 @@ export interface WasmDeviceOptions {
 
 export interface WasmDevice extends Device {
   readonly tier: Kernels['tier'];
+  /** Threads that kernels may be divided over. */
+  readonly threads: number;
 }
 
 export function createWasmDevice({ poison = false, ...options }: WasmDeviceOptions = {}): WasmDevice {
@@ -36,6 +44,7 @@ export function createWasmDevice({ poison = false, ...options }: WasmDeviceOptio
   return {
     name: `wasm ${kernels.tier}`,
     tier: kernels.tier,
+    threads: kernels.engine.sharedMemory ? kernels.engine.threads.count : 1,
     canOverwrite: () => true,
     supports: isStep,
     upload(data, spec) {

@@ -47,7 +47,7 @@ export interface ExpressionRequest {
 /** The bytes of the module; it imports `env.memory`, `env.sin` and `env.cos`. */
 export function emitExpression(request: ExpressionRequest): Uint8Array<ArrayBuffer> {
   const { tier, sharedMemory, expression, operands, signature } = request;
-  const module = new ModuleBuilder({ sharedMemory });
+  const module = new ModuleBuilder({ sharedMemory, label: tier });
   const host = { sin: module.import('sin', ['f64'], 'f64'), cos: module.import('cos', ['f64'], 'f64') };
   const parameters = Object.fromEntries(signature.parameters.map(({ name, type }) => [name, type]));
   module.function({ name: functionName, parameters, result: 'void', exported: true }, (f, p) => {

@@ -16,10 +16,9 @@ export interface Expressions {
   modules(): number;
 }
 
-export function createExpressions({ memory, tier }: Pick<Kernels, 'memory' | 'tier'>): Expressions {
-  const sharedMemory = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
+export function createExpressions({ engine }: Pick<Kernels, 'engine'>): Expressions {
+  const { tier, sharedMemory } = engine;
   const functions = new Map<string, ExpressionFunction>();
-  const imports = { env: { memory, sin: Math.sin, cos: Math.cos } };
   return {
     modules: () => functions.size,
     bind(expression, operands) {
@@ -28,8 +27,7 @@ export function createExpressions({ memory, tier }: Pick<Kernels, 'memory' | 'ti
       let run = functions.get(key);
       if (!run) {
         const bytes = emitExpression({ tier, sharedMemory, expression, operands, signature });
-        const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
-        run = exports[functionName] as ExpressionFunction;
+        run = engine.instantiate(bytes).kernel(functionName);
         functions.set(key, run);
       }
       const kernel = run;

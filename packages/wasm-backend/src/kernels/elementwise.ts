@@ -12,6 +12,9 @@ import { forEachVector } from './vector-loop.js';
 /** Vectors per round for ops of one or two instructions; ops with long bodies use fewer. */
 const UNROLL = { short: 4, long: 1 } as const;
 
+/** Elements that are worth a thread of their own. */
+export const ELEMENT_GRAIN = 32_768;
+
 /** out[i] = op(x[i]) for `count` elements. */
 export type UnaryKernel = (out: number, x: number, count: number) => void;
 /** out[i] = op(a[i], b[i]) for `count` elements. */
@@ -154,7 +157,11 @@ export function bindUnary(host: KernelHost, name: string): UnaryKernel {
   return (out, x, count) => {
     host.checkRange(`${name} out`, out, count);
     host.checkRange(`${name} x`, x, count);
-    run(out, x, count);
+    host.divide(run, { count, grain: ELEMENT_GRAIN, multiple: 16 }, (from, size) => [
+      out + 4 * from,
+      x + 4 * from,
+      size,
+    ]);
   };
 }
 
@@ -165,7 +172,12 @@ export function bindBinary(host: KernelHost, name: string): BinaryKernel {
     host.checkRange(`${name} out`, out, count);
     host.checkRange(`${name} a`, a, count);
     host.checkRange(`${name} b`, b, count);
-    run(out, a, b, count);
+    host.divide(run, { count, grain: ELEMENT_GRAIN, multiple: 16 }, (from, size) => [
+      out + 4 * from,
+      a + 4 * from,
+      b + 4 * from,
+      size,
+    ]);
   };
 }
 

@@ -5,6 +5,7 @@
  * what lies behind the memory's end.
  */
 import type { ModuleBuilder } from '../emit/index.js';
+import type { Threads } from '../threads/threads.js';
 import type { Arithmetic, Tier } from './tier.js';
 
 /** Where and how a family writes its code. */
@@ -20,14 +21,65 @@ export const F32_BYTES = 4;
 /** An exported kernel; those without a result return undefined, which callers ignore. */
 export type ExportedKernel = (...values: number[]) => number;
 
+/** How work of `count` units may be divided over threads. */
+export interface Division {
+  readonly count: number;
+  /** Units that are worth a part of their own: some 20 microseconds of work. */
+  readonly grain: number;
+  /** Parts begin at multiples of this many units; 1 when left out. */
+  readonly multiple?: number;
+}
+
+/** More parts than threads, so that a thread that is slow or late gets fewer. */
+const PARTS_PER_THREAD = 4;
+
 /** An instantiated kernel module and its memory. */
 export class KernelHost {
   readonly memory: WebAssembly.Memory;
+  readonly tier: Tier;
   readonly #exports: WebAssembly.Exports;
+  readonly #threads: Threads | undefined;
 
-  constructor(memory: WebAssembly.Memory, exports: WebAssembly.Exports) {
+  constructor(memory: WebAssembly.Memory, exports: WebAssembly.Exports, tier: Tier, threads?: Threads) {
     this.memory = memory;
+    this.tier = tier;
     this.#exports = exports;
+    this.#threads = threads;
+  }
+
+  /** Threads that parts can run on side by side. */
+  get threads(): number {
+    return this.#threads?.count ?? 1;
+  }
+
+  /**
+   * Calls a kernel once per part, in any order, on any thread. Parts must write disjoint memory and read none that another
+   * writes; every element must be computed as it is without parts.
+   */
+  forEachPart(kernel: ExportedKernel, parts: number, valuesOf: (part: number) => readonly number[]): void {
+    if (this.#threads) this.#threads.run(kernel, parts, valuesOf);
+    else for (let part = 0; part < parts; part += 1) kernel(...valuesOf(part));
+  }
+
+  /**
+   * Calls a kernel for runs of units that follow each other and make up all of them: once, where there is little work or
+   * one thread. What `forEachPart` asks of parts holds for runs.
+   */
+  divide(
+    kernel: ExportedKernel,
+    { count, grain, multiple = 1 }: Division,
+    valuesOf: (from: number, size: number) => readonly number[],
+  ): void {
+    const least = this.#threads?.eager ? multiple : grain;
+    const parts = Math.min(Math.ceil(count / least), PARTS_PER_THREAD * this.threads);
+    if (this.threads === 1 || parts <= 1 || !this.#threads!.ready) {
+      kernel(...valuesOf(0, count));
+      return;
+    }
+    const size = Math.ceil(count / parts / multiple) * multiple;
+    this.forEachPart(kernel, Math.ceil(count / size), (part) =>
+      valuesOf(part * size, Math.min(size, count - part * size)),
+    );
   }
 
   /** An exported kernel by name. */

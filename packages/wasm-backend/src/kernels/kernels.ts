@@ -3,6 +3,8 @@
  * milliseconds; engines compile each function when it is first called.
  */
 import { ModuleBuilder } from '../emit/index.js';
+import { canShareMemory } from '../threads/environment.js';
+import { Threads } from '../threads/threads.js';
 import { bindActivation, emitActivation } from './activation.js';
 import type { ActivationKernels } from './activation.js';
 import { bindAdamW, emitAdamW } from './adamw.js';
@@ -18,7 +20,7 @@ import { bindElementwise, emitElementwiseFamily } from './elementwise.js';
 import type { ElementwiseKernels } from './elementwise.js';
 import { bindHalf, emitHalf } from './half.js';
 import type { HalfKernels } from './half.js';
-import { KernelHost } from './host.js';
+import { Engine } from './engine.js';
 import { bindMatmul, emitMatmul } from './matmul/matmul.js';
 import type { MatmulKernels } from './matmul/matmul.js';
 import { bindQuantizedRowProducts, emitQuantizedRowProducts } from './matmul/quantized-row-products.js';
@@ -35,7 +37,8 @@ import { bindRope, emitRope } from './rope.js';
 import type { RopeKernels } from './rope.js';
 import { bindSoftmax, emitSoftmax } from './softmax.js';
 import type { SoftmaxKernels } from './softmax.js';
-import { ARITHMETIC, probeTier, supportsTier } from './tier.js';
+import { ARITHMETIC, supportsTier } from './tier.js';
+import { chooseTier } from './self-test.js';
 import type { Tier } from './tier.js';
 
 /** Every kernel as a typed method on byte offsets into `memory`. */
@@ -58,14 +61,21 @@ export interface Kernels
     SoftmaxKernels {
   readonly tier: Tier;
   readonly memory: WebAssembly.Memory;
+  /** Compiles further modules on the same memory and threads. */
+  readonly engine: Engine;
 }
 
 /** Options of `createKernels`. */
 export interface KernelOptions {
-  /** The memory to work on; default: a fresh growable one of one page. A shared memory is recognised by its buffer. */
+  /**
+   * The memory to work on; default: a fresh one that grows up to 4 GiB, shared where the host can. A shared memory is
+   * recognised by its buffer; in another there is one thread.
+   */
   readonly memory?: WebAssembly.Memory | undefined;
-  /** Forces a tier; default: the best of this engine. */
+  /** Forces a tier; default: the best of this engine that passes the self-test. */
   readonly tier?: Tier | undefined;
+  /** Threads that kernels are divided over: a number, or an existing crew; default: one per processor, at most 16. */
+  readonly threads?: number | Threads | undefined;
 }
 
 const EMITTERS = [
@@ -88,7 +98,7 @@ const EMITTERS = [
 
 /** The bytes of the kernel module of a tier. */
 export function emitKernelModule(tier: Tier, sharedMemory: boolean): Uint8Array<ArrayBuffer> {
-  const module = new ModuleBuilder({ sharedMemory });
+  const module = new ModuleBuilder({ sharedMemory, label: tier });
   for (const emit of EMITTERS) emit({ module, tier, arithmetic: ARITHMETIC[tier] });
   return module.encode();
 }
@@ -98,21 +108,20 @@ export function emitKernelModule(tier: Tier, sharedMemory: boolean): Uint8Array<
  * @throws Error if the engine has no WebAssembly SIMD, or lacks the tier asked for.
  */
 export function createKernels(options: KernelOptions = {}): Kernels {
-  const tier = options.tier ?? probeTier();
   if (options.tier && !supportsTier(options.tier)) {
     throw new Error(
-      `wasm-backend: this JavaScript engine lacks the tier "${tier}"; leave the option out to have one chosen`,
+      `wasm-backend: this JavaScript engine lacks the tier "${options.tier}"; leave the option out to have one chosen`,
     );
   }
-  const memory = options.memory ?? new WebAssembly.Memory({ initial: 1, maximum: 65_536 });
-  const shared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
-  const module = new WebAssembly.Module(emitKernelModule(tier, shared));
-  const instance = new WebAssembly.Instance(module, { env: { memory } });
-  const host = new KernelHost(memory, instance.exports);
+  const { tier = chooseTier(), threads } = options;
+  const memory = options.memory ?? growableMemory();
+  const engine = new Engine(tier, memory, threads instanceof Threads ? threads : new Threads(threads));
+  const host = engine.instantiate(emitKernelModule(tier, engine.sharedMemory));
   const products = { ...bindMatmul(host), ...bindRowProducts(host), ...bindHalf(host) };
   return {
     tier,
     memory,
+    engine,
     ...products,
     ...bindQuantizedRowProducts(host),
     ...bindDequantize(host),
@@ -127,4 +136,19 @@ export function createKernels(options: KernelOptions = {}): Kernels {
     ...bindAdamW(host),
     ...bindRandom(host),
   };
+}
+
+/** All that 32-bit addresses reach, in pages. */
+const MAXIMUM_PAGES = 65_536;
+
+/** One page that grows up to 4 GiB; a shared memory reserves addresses for all of it, and a host may refuse that. */
+function growableMemory(): WebAssembly.Memory {
+  if (canShareMemory()) {
+    try {
+      return new WebAssembly.Memory({ initial: 1, maximum: MAXIMUM_PAGES, shared: true });
+    } catch {
+      // Then threads cannot be had.
+    }
+  }
+  return new WebAssembly.Memory({ initial: 1, maximum: MAXIMUM_PAGES });
 }

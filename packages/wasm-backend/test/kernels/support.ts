@@ -5,7 +5,7 @@ import { createKernels, supportsTier } from '../../src/kernels/index.js';
 import type { Kernels, Tier } from '../../src/kernels/index.js';
 
 /** The tiers that this engine runs. */
-export const TIERS: readonly Tier[] = (['simd128', 'relaxed'] as const).filter(supportsTier);
+export const TIERS: readonly Tier[] = (['simd128', 'relaxed', 'revectorized'] as const).filter(supportsTier);
 
 /** Seed of every property test, so that a failure repeats. */
 export const SEED = 20_260;

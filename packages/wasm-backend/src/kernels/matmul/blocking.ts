@@ -9,7 +9,7 @@ import type { Tier } from '../tier.js';
  * Rows of the register tile. 2 * mr accumulators, two vectors of B and one of A must fit the 15 vector registers that V8
  * allocates on x64; without a fused instruction one more holds the product, hence a smaller tile.
  */
-export const TILE_ROWS: Readonly<Record<Tier, number>> = { simd128: 5, relaxed: 6 };
+export const TILE_ROWS: Readonly<Record<Tier, number>> = { simd128: 5, relaxed: 6, revectorized: 6 };
 
 /** Columns of the register tile: two vectors. */
 export const TILE_COLUMNS = 8;
