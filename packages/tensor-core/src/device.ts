@@ -55,6 +55,11 @@ export interface Device {
   /** False when the device has no kernel for this application of a fused op; the core then decomposes it. */
   supports(op: Op, inputs: readonly TensorSpec[], attributes: object): boolean;
   upload(data: HostArray, spec: TensorSpec): DeviceBuffer;
+  /**
+   * A buffer whose elements the caller writes, in the device's own memory, before anything else is done with the buffer. `data` stays
+   * good while other buffers come and go. Undefined where the host cannot see that memory, or where it may move.
+   */
+  map?(spec: TensorSpec): { readonly buffer: DeviceBuffer; readonly data: HostArray } | undefined;
   /** A copy of the buffer's elements. */
   read(buffer: DeviceBuffer, spec: TensorSpec): Promise<HostArray>;
   /** Gives the bytes back. Only the core calls this. */

@@ -20,6 +20,7 @@ export { type Tree, flatten, flattenWithPaths, mapTree, unflatten } from './tree
 
 // Execution and differentiation.
 export { type EvaluateOptions, evaluate } from './plan/evaluate.js';
+export { receive } from './plan/receive.js';
 export { upload } from './plan/upload.js';
 export { type CompileOptions, type CompiledFunction, compile } from './plan/compile.js';
 export type { Donation } from './plan/donate.js';
@@ -124,6 +125,20 @@ export { rope } from './fused/rope.js';
 export { ignoredLabel, softmaxCrossEntropy } from './fused/softmax-cross-entropy.js';
 export { softmax } from './fused/softmax.js';
 export { silu, swiglu } from './fused/swiglu.js';
+
+// Pictures of u32 pixels.
+export { packPixels } from './image/pack-pixels.js';
+export { type PatchSizes, type PlaneShape, cutPatches, lookUpSamples } from './image/patch-loops.js';
+export { patchifyImage } from './image/patchify-image.js';
+export { type ByteLines, resampleBytes } from './image/resample-bytes.js';
+export { type ResampleImageOptions, resampleImage, resamplePixels } from './image/resample-pixels.js';
+export {
+  type PixelArithmetic,
+  type ResampleTaps,
+  type TapTensors,
+  bicubicTapTensors,
+  bicubicTaps,
+} from './image/taps.js';
 
 // Functions without an op of their own.
 export { expandDims, squeeze, stack } from './functions/axes.js';

@@ -3,8 +3,14 @@ import {
   type Device,
   type HostArray,
   type SafetensorsDtype,
+  type Tensor,
   type TensorInfo,
   type TensorSource,
+  type TensorSpec,
+  byteLengthOf,
+  hostView,
+  receive,
+  tensor,
   upload,
   widenBf16,
   widenF16,
@@ -31,6 +37,18 @@ export interface ReadContext {
 
 /** Moves what was built to the device, if there is one, so that its host memory can go. */
 export const place = async <T>(tree: T, { device }: ReadContext): Promise<T> => (device ? upload(tree, device) : tree);
+
+/** A tensor whose memory `fill` writes: the device's own where there is a device that can show it. */
+export async function placed(
+  { device }: ReadContext,
+  spec: TensorSpec,
+  fill: (data: HostArray) => Promise<void>,
+): Promise<Tensor> {
+  if (device) return receive(device, spec, fill);
+  const data = hostView(new ArrayBuffer(byteLengthOf(spec)), 0, spec);
+  await fill(data);
+  return tensor(data, spec.shape, { dtype: spec.dtype });
+}
 
 /** Elements of a tensor. */
 export const elementsOf = ({ shape }: Pick<TensorInfo, 'shape'>): number =>

@@ -1,15 +1,20 @@
 /**
  * The bytes of a device: roots with ranges of their own, and one working range that all plans share in turn.
  *
- * The working range is as large as the largest plan lowered so far needs. Every byte is reserved before a run or released
- * after one; no step of a run allocates.
+ * The working range is as large as the largest run so far needed. Every byte is reserved before a run or released after one; no
+ * step of a run allocates. Small roots and the working range lie in the main memory; large roots lie there up to half of it, and
+ * then in banks, where there can be any.
  */
-import type { DeviceBuffer, MemoryReport } from '@mindseye/tensor-core';
-import { Heap } from './heap.js';
+import type { DeviceBuffer, HostArray, MemoryReport, TensorSpec } from '@mindseye/tensor-core';
+import type { Engine } from '../kernels/engine.js';
+import { Banks, isBanked, supportsBanks } from './banks.js';
+import { Heap, WasmMemoryError } from './heap.js';
+import { KeptForms } from './kept-forms.js';
 import { ReusedRange } from './reused-range.js';
 
-/** A root: a range of the heap. */
+/** A root: a range of a memory. */
 export class WasmBuffer implements DeviceBuffer {
+  /** Its address, see `Banks`. */
   readonly pointer: number;
   readonly byteLength: number;
   constructor(pointer: number, byteLength: number) {
@@ -18,21 +23,50 @@ export class WasmBuffer implements DeviceBuffer {
   }
 }
 
+export interface DeviceMemoryOptions {
+  /** Most bytes of all memories; the main memory's own limit where there are no banks. */
+  readonly maximumBytes: number;
+  /** Large roots lie in the main memory while its roots take no more than this. */
+  readonly mainRootBytes?: number;
+  /** Roots from this size on are large. */
+  readonly largeRootBytes?: number;
+  /** Most bytes of kept forms. */
+  readonly keptBytes?: number;
+}
+
+/** Half of what 32-bit addresses reach: the other half is left to runs. */
+const MAIN_ROOT_BYTES = 2 ** 31;
+const LARGE_ROOT_BYTES = 2 ** 20;
+const KEPT_BYTES = 2 ** 28;
+
 export class DeviceMemory {
   readonly #heap: Heap;
   readonly #working: ReusedRange;
+  readonly #banks: Banks;
+  readonly #options: Required<Omit<DeviceMemoryOptions, 'maximumBytes'>>;
+  readonly kept: KeptForms;
   #rootBytes = 0;
+  #mainRootBytes = 0;
   #peakBytes = 0;
 
-  constructor(memory: WebAssembly.Memory) {
-    this.#heap = new Heap(memory);
+  constructor(engine: Engine, { maximumBytes, ...options }: DeviceMemoryOptions) {
+    this.#heap = new Heap(engine.memory);
     this.#working = new ReusedRange(this.#heap);
+    this.#banks = new Banks(engine, this.#heap, { maximumBytes: supportsBanks() ? maximumBytes : 0 });
+    this.#options = {
+      mainRootBytes: MAIN_ROOT_BYTES,
+      largeRootBytes: LARGE_ROOT_BYTES,
+      keptBytes: KEPT_BYTES,
+      ...options,
+    };
+    this.kept = new KeptForms(this.#heap, this.#options.keptBytes);
   }
 
   /** @throws WasmMemoryError when no room is left. */
   allocate(byteLength: number): WasmBuffer {
-    const buffer = new WasmBuffer(this.#heap.allocate(byteLength), byteLength);
+    const buffer = new WasmBuffer(this.#place(byteLength), byteLength);
     this.#rootBytes += byteLength;
+    if (!isBanked(buffer.pointer)) this.#mainRootBytes += byteLength;
     this.#notePeak();
     return buffer;
   }
@@ -49,8 +83,14 @@ export class DeviceMemory {
     return buffers;
   }
 
-  release({ pointer, byteLength }: WasmBuffer): void {
-    this.#heap.free(pointer, byteLength);
+  release(buffer: WasmBuffer): void {
+    const { pointer, byteLength } = buffer;
+    this.kept.drop(buffer);
+    if (isBanked(pointer)) this.#banks.free(pointer, byteLength);
+    else {
+      this.#heap.free(pointer, byteLength);
+      this.#mainRootBytes -= byteLength;
+    }
     this.#rootBytes -= byteLength;
   }
 
@@ -61,11 +101,41 @@ export class DeviceMemory {
     return pointer;
   }
 
+  /** The elements at an address, until a memory grows. */
+  view(address: number, spec: TensorSpec): HostArray {
+    return this.#banks.view(address, spec);
+  }
+
+  /** Copies bytes between a bank and the main memory. */
+  transfer(into: number, from: number, byteLength: number): void {
+    this.#banks.copy(into, from, byteLength);
+  }
+
   report(): MemoryReport {
-    return { rootBytes: this.#rootBytes, arenaBytes: this.#working.byteLength, peakBytes: this.#peakBytes };
+    this.#notePeak();
+    return { rootBytes: this.#rootBytes, arenaBytes: this.#arenaBytes, peakBytes: this.#peakBytes };
+  }
+
+  #place(byteLength: number): number {
+    const { largeRootBytes, mainRootBytes } = this.#options;
+    const belongsInBank = byteLength >= largeRootBytes && this.#mainRootBytes + byteLength > mainRootBytes;
+    if (belongsInBank && this.#banks.hasAny) {
+      try {
+        return this.#banks.allocate(byteLength);
+      } catch (error) {
+        // The main memory's other half is better than nothing.
+        if (!(error instanceof WasmMemoryError)) throw error;
+      }
+    }
+    return this.#heap.allocate(byteLength);
+  }
+
+  /** What lies beside the roots. */
+  get #arenaBytes(): number {
+    return this.#working.byteLength + this.kept.byteLength;
   }
 
   #notePeak(): void {
-    this.#peakBytes = Math.max(this.#peakBytes, this.#rootBytes + this.#working.byteLength);
+    this.#peakBytes = Math.max(this.#peakBytes, this.#rootBytes + this.#arenaBytes);
   }
 }

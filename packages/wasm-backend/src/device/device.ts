@@ -4,10 +4,10 @@
  * Roots have heap ranges of their own; the intermediates of a plan lie at the offsets that the plan has computed. Every op
  * works: what has no kernel runs its own reference loops on views of the same memory.
  */
-import { type Device, byteSizeOf, hostView, sizeOf } from '@mindseye/tensor-core';
+import { type Device, byteSizeOf, sizeOf } from '@mindseye/tensor-core';
 import { createExpressions } from '../expressions/expressions.js';
 import { type Kernels, type Tier, createKernels } from '../kernels/index.js';
-import { DeviceMemory, type WasmBuffer } from './device-memory.js';
+import { DeviceMemory, type DeviceMemoryOptions, type WasmBuffer } from './device-memory.js';
 import { lowerPlan } from './executable.js';
 import { isStep } from './step.js';
 
@@ -21,9 +21,12 @@ export interface WasmDeviceOptions {
    */
   readonly threads?: number;
   /**
-   * The memory that values live in, for this device alone; one that grows up to 4 GiB when left out. Its maximum bounds
-   * what the device can hold: beyond it, uploads and runs throw a `WasmMemoryError`.
+   * Most bytes that the device holds, in memories of 4 GiB each; 64 GiB when left out. What one run computes with (its
+   * intermediates, and what is not a large upload) lies in the first, whatever this is. Beyond it, uploads and runs throw a
+   * `WasmMemoryError`; so they do beyond 4 GiB in engines that lack multi-memory.
    */
+  readonly maximumBytes?: number;
+  /** The one memory that values live in, for this device alone, instead of those: its maximum bounds what the device holds. */
   readonly memory?: WebAssembly.Memory;
   /** Fills memory that holds no value with NaN, so that a kernel or plan that reads it shows. Slow; for tests. */
   readonly poison?: boolean;
@@ -35,12 +38,17 @@ export interface WasmDevice extends Device {
   readonly threads: number;
 }
 
-export function createWasmDevice({ poison = false, ...options }: WasmDeviceOptions = {}): WasmDevice {
-  const kernels = createKernels(options);
-  const memory = new DeviceMemory(kernels.memory);
+const MAXIMUM_BYTES = 64 * 2 ** 30;
+
+export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
+  const { poison = false, maximumBytes = MAXIMUM_BYTES, ...ofKernels } = options;
+  return deviceOn(createKernels(ofKernels), { maximumBytes: options.memory ? 0 : maximumBytes }, poison);
+}
+
+/** A device on kernels and memories that are given; for tests of either. */
+export function deviceOn(kernels: Kernels, limits: DeviceMemoryOptions, poison = false): WasmDevice {
+  const memory = new DeviceMemory(kernels.engine, limits);
   const machine = { kernels, expressions: createExpressions(kernels), memory, poison };
-  const view = (spec: Parameters<Device['upload']>[1], { pointer }: WasmBuffer): ReturnType<typeof hostView> =>
-    hostView(kernels.memory.buffer, pointer, spec);
   return {
     name: `wasm ${kernels.tier}`,
     tier: kernels.tier,
@@ -49,10 +57,16 @@ export function createWasmDevice({ poison = false, ...options }: WasmDeviceOptio
     supports: isStep,
     upload(data, spec) {
       const buffer = memory.allocate(sizeOf(spec.shape) * byteSizeOf(spec.dtype));
-      view(spec, buffer).set(data);
+      memory.view(buffer.pointer, spec).set(data);
       return buffer;
     },
-    read: (buffer, spec) => Promise.resolve(view(spec, buffer as WasmBuffer).slice()),
+    map(spec) {
+      // A memory that is not shared leaves its views behind when it grows.
+      if (!kernels.engine.sharedMemory) return undefined;
+      const buffer = memory.allocate(sizeOf(spec.shape) * byteSizeOf(spec.dtype));
+      return { buffer, data: memory.view(buffer.pointer, spec) };
+    },
+    read: (buffer, spec) => Promise.resolve(memory.view((buffer as WasmBuffer).pointer, spec).slice()),
     release: (buffer) => memory.release(buffer as WasmBuffer),
     lower: (plan) => lowerPlan(plan, machine),
     memory: () => memory.report(),

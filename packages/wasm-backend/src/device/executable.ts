@@ -13,14 +13,16 @@ import {
   type Plan,
   attributed,
   checkGuard,
-  hostView,
   byteLengthOf,
 } from '@mindseye/tensor-core';
 import type { Expressions } from '../expressions/expressions.js';
 import type { Kernels } from '../kernels/index.js';
+import { isBanked } from './banks.js';
 import type { DeviceMemory, WasmBuffer } from './device-memory.js';
 import { heapAlignment } from './heap.js';
 import { poisonOf } from './poison.js';
+import { bankedRoots } from './banked-roots.js';
+import { keptForms } from './kept-steps.js';
 import { type StepContext, prepareStep } from './step.js';
 
 export interface Machine {
@@ -37,7 +39,7 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
   const steps = plan.steps.map((step) => prepareStep(step, plan.values, kernels, expressions));
   const scratchAt = align(plan.arena.byteLength);
   const scratchBytes = steps.reduce((most, step) => Math.max(most, step.scratchBytes), 0);
-  const workingBytes = scratchAt + scratchBytes;
+  const workingBytes = scratchAt + align(scratchBytes);
   memory.reserve(workingBytes);
 
   const donorOf = new Map(plan.donations.map(({ input, output }) => [output, input]));
@@ -47,38 +49,48 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
   /** What a step checks right before it runs, because it looks at what other steps compute. */
   const late = plan.steps.map((step, i) => (step.op.guard && !checked.has(i) ? step : undefined));
   const traps = poison ? poisonOf(plan, kernels.memory) : undefined;
-  /** Byte offset of every value; runs do not overlap, so one list serves all. */
+  const forms = keptForms(plan, steps, memory);
+  /** Address of every value; runs do not overlap, so one list serves all. */
   const pointers = plan.places.map(() => 0);
 
   const run = (inputs: readonly WasmBuffer[], results: readonly WasmBuffer[]): void => {
-    const working = memory.reserve(workingBytes);
+    const banked = bankedRoots(plan, steps, inputs, results, memory);
+    const working = memory.reserve(workingBytes + (banked?.byteLength ?? 0));
+    const written = banked?.place(working + workingBytes) ?? results;
     plan.places.forEach((place, value) => {
-      if (place) pointers[value] = baseOf(place, working, inputs, results) + place.byteOffset;
+      if (place) pointers[value] = baseOf(place, working, inputs, written) + place.byteOffset;
     });
-    const context: StepContext = { pointers, scratch: working + scratchAt, memo: new Map() };
-    const read = (value: number): HostArray => hostView(kernels.memory.buffer, pointers[value]!, plan.values[value]!);
+    const context: StepContext = { pointers, scratch: working + scratchAt, memo: new Map(), kept: undefined };
+    const read = (value: number): HostArray => memory.view(pointers[value]!, plan.values[value]!);
     for (const guard of plan.guards) checkGuard(plan, guard, read);
     traps?.beforeRun(
       working,
-      fresh.map((position) => results[position]!),
+      fresh.map((position) => written[position]!),
     );
-    steps.forEach((step, i) => {
+    const runStep = (i: number): void => {
+      context.kept = forms?.of(i, inputs);
+      if (banked) banked.runStep(i, pointers, () => steps[i]!.run(context));
+      else steps[i]!.run(context);
+    };
+    steps.forEach((_, i) => {
       if (late[i]) checkGuard(plan, late[i], read);
       traps?.beforeStep(context.scratch, scratchBytes);
       const { origin } = plan.steps[i]!;
-      if (origin === undefined) step.run(context);
-      else attributed(origin, () => step.run(context));
+      if (origin === undefined) runStep(i);
+      else attributed(origin, () => runStep(i));
       traps?.afterStep(i, working);
     });
-    copyOutputs(results);
+    copyOutputs(written);
+    banked?.store();
   };
 
-  const copyOutputs = (results: readonly WasmBuffer[]): void => {
+  const copyOutputs = (results: readonly Pick<WasmBuffer, 'pointer' | 'byteLength'>[]): void => {
     if (plan.copies.length === 0) return;
     const bytes = new Uint8Array(kernels.memory.buffer);
     for (const position of plan.copies) {
       const [from, { pointer, byteLength }] = [pointers[plan.outputs[position]!]!, results[position]!];
-      if (from !== pointer) bytes.copyWithin(pointer, from, from + byteLength);
+      if (isBanked(from)) memory.transfer(pointer, from, byteLength);
+      else if (from !== pointer) bytes.copyWithin(pointer, from, from + byteLength);
     }
   };
 
@@ -87,13 +99,19 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
     const roots = memory.allocateAll(freshBytes);
     const results: WasmBuffer[] = [];
     fresh.forEach((position, i) => (results[position] = roots[i]!));
-    for (const [position, input] of donorOf) results[position] = inputs[input]!;
+    for (const [position, input] of donorOf) {
+      results[position] = inputs[input]!;
+      memory.kept.drop(inputs[input]!);
+    }
+    memory.kept.beginRun();
     try {
       run(inputs, results);
     } catch (error) {
+      memory.kept.endRun(false);
       for (const root of roots) memory.release(root);
       throw error;
     }
+    memory.kept.endRun(true);
     return results;
   };
 
@@ -110,7 +128,12 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
 }
 
 /** Address of what a place is counted from. */
-function baseOf(place: Place, working: number, inputs: readonly WasmBuffer[], results: readonly WasmBuffer[]): number {
+function baseOf(
+  place: Place,
+  working: number,
+  inputs: readonly WasmBuffer[],
+  results: readonly Pick<WasmBuffer, 'pointer'>[],
+): number {
   if (place.kind === 'arena') return working;
   return (place.kind === 'input' ? inputs : results)[place.position]!.pointer;
 }

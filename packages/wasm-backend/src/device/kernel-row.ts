@@ -1,6 +1,7 @@
 /** The form of one row of the kernel table: which operands it takes, what scratch it needs and how it runs. */
 import { type TensorSpec, byteSizeOf, sizeOf } from '@mindseye/tensor-core';
 import type { Kernels } from '../kernels/index.js';
+import type { KeptForm } from './kept-forms.js';
 
 export interface KernelOperand extends TensorSpec {
   /** Number of the value in its plan: the same value of one run has the same contents, the same address may not. */
@@ -20,6 +21,8 @@ export interface KernelCall<Attributes> {
    * @throws Error for more bytes than `scratchBytes` of the row has said.
    */
   readonly scratch: (byteLength: number) => number;
+  /** Room for the form that the row `keeps`, from the second run on; written here where it is fresh, only read otherwise. */
+  readonly kept: KeptForm | undefined;
   /** What steps of one run share, by a key of their own: masks that every layer uses. */
   readonly memo: Map<string, Uint8Array>;
 }
@@ -32,6 +35,14 @@ export interface KernelRequest<Attributes> {
   readonly attributes: Attributes;
 }
 
+export interface KeptFormRequest {
+  /** Position of the input. */
+  readonly input: number;
+  /** Names the form: all that its bytes depend on beside the input's. */
+  readonly key: string;
+  readonly byteLength: number;
+}
+
 /**
  * A row may be given outputs that lie on its inputs where the op says so (`op.overwrites`): it reads every element before it
  * writes there.
@@ -41,6 +52,10 @@ export interface KernelRow<Attributes extends object = object> {
   takes?(inputs: readonly TensorSpec[], outputs: readonly TensorSpec[], attributes: Attributes): boolean;
   /** The most bytes that `run` asks `scratch` for; 0 when left out. Known before the run, so that a run allocates nothing. */
   scratchBytes?(request: KernelRequest<Attributes>): number;
+  /** Positions of inputs that `run` can read at addresses in banks; all others are brought to the main memory first. */
+  readonly readsBanks?: readonly number[];
+  /** A form of one input that pays to be kept while its value lasts, such as a packed weight; undefined for none. */
+  keeps?(request: KernelRequest<Attributes>): KeptFormRequest | undefined;
   run(call: KernelCall<Attributes>): void;
 }
 

@@ -15,6 +15,7 @@ import { canEmit } from '../expressions/emit-expression.js';
 import type { Expressions } from '../expressions/expressions.js';
 import { expressionOf } from '../expressions/single-op.js';
 import type { Kernels } from '../kernels/index.js';
+import type { KeptForm } from './kept-forms.js';
 import type { KernelCall, KernelOperand, KernelRow } from './kernel-row.js';
 import { type Application, kernelFor, loopOps } from './kernel-table.js';
 
@@ -25,11 +26,17 @@ export interface StepContext {
   /** Byte offset of the scratch of the plan. */
   readonly scratch: number;
   readonly memo: Map<string, Uint8Array>;
+  /** The kept form that the step at hand has been given. */
+  kept: KeptForm | undefined;
 }
 
 export interface Step {
   /** Bytes of scratch that the step needs at most. */
   readonly scratchBytes: number;
+  /** Values that may lie in a bank. */
+  readonly readsBanks?: ReadonlySet<number>;
+  /** The form of an input that the step would have kept. */
+  readonly keeps?: { readonly value: number; readonly key: string; readonly byteLength: number } | undefined;
   run(context: StepContext): void;
 }
 
@@ -95,6 +102,7 @@ function rowStep(
     ...operands,
     attributes,
     memo: new Map(),
+    kept: undefined,
     scratch(byteLength) {
       if (byteLength > scratchBytes)
         throw new Error(
@@ -103,12 +111,16 @@ function rowStep(
       return reserved;
     },
   };
+  const keeps = row.keeps?.({ kernels, ...operands, attributes });
   return {
     scratchBytes,
-    run({ pointers, scratch, memo }) {
+    readsBanks: new Set(row.readsBanks?.map((position) => inputs[position]!)),
+    keeps: keeps && { ...keeps, value: inputs[keeps.input]! },
+    run({ pointers, scratch, memo, kept }) {
       for (const operand of all) operand.pointer = pointers[operand.value]!;
       reserved = scratch;
       call.memo = memo;
+      call.kept = kept;
       row.run(call);
     },
   };

@@ -29,12 +29,15 @@ export type ParameterLocals<P extends Parameters> = { readonly [K in keyof P]: L
 export interface ModuleOptions {
   readonly sharedMemory?: boolean;
   readonly label?: string | undefined;
+  /** Names of the imported memories, in the order of their indices; one, `memory`, when left out. */
+  readonly memories?: readonly string[];
 }
 
 /** A WebAssembly module under construction. */
 export class ModuleBuilder {
   readonly #sharedMemory: boolean;
   readonly #label: string | undefined;
+  readonly #memories: readonly string[];
   readonly #types = new Map<string, number>();
   readonly #imports: { name: string; typeIndex: number }[] = [];
   readonly #functions: { name: string; typeIndex: number; exported: boolean; body: Bytes }[] = [];
@@ -45,8 +48,9 @@ export class ModuleBuilder {
    * @param options.label makes the bytes differ from those of the same module with another label: V8 compiles equal bytes
    * once, with the switches of the first time.
    */
-  constructor({ sharedMemory = false, label }: ModuleOptions = {}) {
+  constructor({ sharedMemory = false, label, memories = ['memory'] }: ModuleOptions = {}) {
     this.#sharedMemory = sharedMemory;
+    this.#memories = memories;
     this.#label = label;
   }
 
@@ -107,13 +111,14 @@ export class ModuleBuilder {
       ...unsignedLeb128(typeIndex),
     ]);
     const limits = this.#sharedMemory ? [0x03, 0, ...unsignedLeb128(MAXIMUM_PAGES)] : [0x00, 0];
+    const memories = this.#memories.map((name) => [...nameBytes('env'), ...nameBytes(name), 0x02, ...limits]);
     const tableLimits = [0x00, ...unsignedLeb128(this.#table.length)];
     const elements = concatenate([[0x00, 0x41, 0x00, 0x0b], vector(this.#table.map((index) => unsignedLeb128(index)))]);
     const hasTable = this.#table.length > 0;
     return concatenate([
       HEADER,
       section(SECTION.type, vector(types)),
-      section(SECTION.import, vector([[...nameBytes('env'), ...nameBytes('memory'), 0x02, ...limits], ...imports])),
+      section(SECTION.import, vector([...memories, ...imports])),
       section(SECTION.function, vector(this.#functions.map((entry) => unsignedLeb128(entry.typeIndex)))),
       hasTable ? section(SECTION.table, vector([[FUNCTION_REFERENCE_TYPE, ...tableLimits]])) : [],
       section(SECTION.export, vector(exported)),

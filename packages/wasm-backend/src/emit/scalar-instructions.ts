@@ -41,6 +41,7 @@ export const i32: Comparisons<'i32'> & {
   readonly load16Unsigned: Load<'i32'>;
   readonly store: Store<'i32'>;
   readonly store8: Store<'i32'>;
+  readonly store16: Store<'i32'>;
   readonly eqz: Unary<'i32'>;
   readonly ltSigned: Binary<'i32'>;
   readonly ltUnsigned: Binary<'i32'>;
@@ -67,6 +68,7 @@ export const i32: Comparisons<'i32'> & {
   load16Unsigned: load('i32', [0x2f], 1),
   store: store('i32', [0x36], 2),
   store8: store('i32', [0x3a], 0),
+  store16: store('i32', [0x3b], 1),
   eqz: unary('i32', 'i32', [0x45]),
   eq: binary('i32', 'i32', [0x46]),
   ne: binary('i32', 'i32', [0x47]),
@@ -162,9 +164,19 @@ export const memory: {
   readonly fill: (destination: Operand<'i32'>, value: Operand<'i32'>, size: Operand<'i32'>) => Statement;
   /** Copies `size` bytes; the ranges may overlap. */
   readonly copy: (destination: Operand<'i32'>, source: Operand<'i32'>, size: Operand<'i32'>) => Statement;
+  /** As `copy`, from one memory of the module to another, by their indices (multi-memory). */
+  readonly copyBetween: (
+    destinationMemory: number,
+    sourceMemory: number,
+    destination: Operand<'i32'>,
+    source: Operand<'i32'>,
+    size: Operand<'i32'>,
+  ) => Statement;
 } = {
   fill: (destination, value, size) => bulk([0xfc, 0x0b, 0], destination, value, size),
   copy: (destination, source, size) => bulk([0xfc, 0x0a, 0, 0], destination, source, size),
+  copyBetween: (destinationMemory, sourceMemory, destination, source, size) =>
+    bulk([0xfc, 0x0a, destinationMemory, sourceMemory], destination, source, size),
 };
 
 function bulk(opcode: readonly number[], ...operands: readonly Operand<'i32'>[]): Statement {

@@ -23,13 +23,15 @@ export class Engine {
    * Compiles a module, on every thread; its exported functions become kernels.
    *
    * @param bytes import `env.memory`, and `env.sin` and `env.cos` if they like. Their label is the tier.
+   * @param others memories that they import beside it, by name.
    */
-  instantiate(bytes: Uint8Array<ArrayBuffer>): KernelHost {
+  instantiate(bytes: Uint8Array<ArrayBuffer>, others: Readonly<Record<string, WebAssembly.Memory>> = {}): KernelHost {
     const { memory, tier, threads } = this;
+    const imports = { memory, ...others };
     const module = compileFor(tier, bytes);
-    const { exports } = new WebAssembly.Instance(module, { env: { memory, sin: Math.sin, cos: Math.cos } });
+    const { exports } = new WebAssembly.Instance(module, { env: { ...imports, sin: Math.sin, cos: Math.cos } });
     if (!this.sharedMemory) return new KernelHost(memory, exports, tier);
-    threads.install({ module, imports: { memory } }, exports);
+    threads.install({ module, imports }, exports);
     return new KernelHost(memory, exports, tier, threads);
   }
 }

@@ -12,7 +12,7 @@
  */
 import { type QuantizationGroupSize, type Tensor, type Weight, groupsPerRow, wordsPerRow } from '@mindseye/tensor-core';
 import { ConfigError } from '../../errors.js';
-import { type ReadContext, place, readWords } from '../read-context.js';
+import { type ReadContext, place, placed, readWords } from '../read-context.js';
 import { widened } from './codes.js';
 import { type DenseDType, denseTarget, tensorOn } from './dense.js';
 import type { GroupNumbers, PackedMatrix, PartNames } from './format.js';
@@ -127,7 +127,7 @@ async function keepPacked(
   groupSize: QuantizationGroupSize,
 ): Promise<Weight> {
   const { rows, columns, bits } = matrix;
-  const codes = await place(await readCodes(context, matrix, parts), context);
+  const codes = await readCodes(context, matrix, parts);
   const groups = groupsPerRow({ groupSize, columns });
   const stored = await readNumbers(context, matrix, parts);
   const numbers = async (values: GroupNumbers): Promise<Tensor> => {
@@ -145,21 +145,22 @@ async function keepPacked(
   };
 }
 
-async function readCodes(context: ReadContext, matrix: PackedMatrix, parts: PartNames): Promise<Tensor> {
+/** The codes in our order of bits, block by block right to where they will be used. */
+function readCodes(context: ReadContext, matrix: PackedMatrix, parts: PartNames): Promise<Tensor> {
   const { rows, columns, bits } = matrix;
   const rowWords = wordsPerRow({ bits, columns });
-  const codes = new Uint32Array(rows * rowWords);
-  for await (const block of matrix.codeBlocks(context, parts)) {
-    if (block.words === rowWords) {
-      codes.set(block.codes, block.rowFrom * rowWords);
-      continue;
+  return placed(context, { shape: [rows, rowWords], dtype: 'u32' }, async (codes) => {
+    for await (const block of matrix.codeBlocks(context, parts)) {
+      if (block.words === rowWords) {
+        codes.set(block.codes, block.rowFrom * rowWords);
+        continue;
+      }
+      for (let row = 0; row < block.rows; row++) {
+        const at = (block.rowFrom + row) * rowWords + block.wordFrom;
+        for (let word = 0; word < block.words; word++) codes[at + word] = block.codes[row * block.words + word]!;
+      }
     }
-    for (let row = 0; row < block.rows; row++) {
-      const at = (block.rowFrom + row) * rowWords + block.wordFrom;
-      for (let word = 0; word < block.words; word++) codes[at + word] = block.codes[row * block.words + word]!;
-    }
-  }
-  return tensorOn(codes, [rows, rowWords], 'u32');
+  });
 }
 
 async function unpack(

@@ -21,7 +21,7 @@ import {
   wordsPerRow,
 } from '@mindseye/tensor-core';
 import type { NameLayout } from '../../model/parameters.js';
-import { type ReadContext, bytesOf, floatWindows, place, readFloats, readInto } from '../read-context.js';
+import { type ReadContext, bytesOf, floatWindows, place, placed, readFloats, readInto } from '../read-context.js';
 
 export type DenseDType = 'f32' | 'f16' | 'bf16';
 
@@ -58,6 +58,16 @@ export const denseTarget = (dtype: DenseDType, size: number): DenseTarget => tar
 export const tensorOn = (data: HostArray, shape: readonly number[], dtype: DenseDType | 'u32'): Tensor =>
   tensor(data, shape, { dtype });
 
+/** The bytes of the file are those of the tensor: they go right to where it will be used. */
+export function readAsStored(
+  context: ReadContext,
+  name: string,
+  shape: readonly number[],
+  dtype: DenseDType | 'u32',
+): Promise<Tensor> {
+  return placed(context, { shape, dtype }, (data) => readInto(context, name, bytesOf(data)));
+}
+
 /** Reads the tensor stored as `name` into the precision asked for; one that quantises is for matrices only. */
 export async function readDense(
   context: ReadContext,
@@ -67,9 +77,9 @@ export async function readDense(
 ): Promise<Weight> {
   if (typeof precision === 'object') return readQuantizing(context, name, shape, precision);
   const { dtype } = context.source.info(name);
+  if (ownDtypes[dtype] === precision && dtype !== 'F64') return readAsStored(context, name, shape, precision);
   const target = denseTarget(precision, sizeOf(shape));
-  if (ownDtypes[dtype] === precision && dtype !== 'F64') await readInto(context, name, bytesOf(target.data));
-  else for await (const { at, values } of floatWindows(context, name, 1)) target.write(values, at);
+  for await (const { at, values } of floatWindows(context, name, 1)) target.write(values, at);
   return place(tensorOn(target.data, shape, precision), context);
 }
 
