@@ -5,7 +5,6 @@ import {
   type Weight,
   cast,
   compile,
-  createReferenceDevice,
   evaluate,
   fillNormal,
   isQuantized,
@@ -127,7 +126,7 @@ test('switching compiles nothing anew and uploads nothing but adapters', async (
 });
 
 describe('what is active', () => {
-  const device = createReferenceDevice();
+  const device = createWasmDevice();
   const base = { config: microConfig, weights: microWeights() };
   const adapters = {
     a: randomAdapter(1),
@@ -202,7 +201,7 @@ describe('what is active', () => {
 });
 
 describe('merging', () => {
-  const device = createReferenceDevice();
+  const device = createWasmDevice();
 
   test('rounds to the storage of each weight', async () => {
     const dense = microWeights();

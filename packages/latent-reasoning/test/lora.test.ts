@@ -1,6 +1,7 @@
 /** LoRA against its definition: initial no-op, merged weights, targets, dropout. */
 import { type ModelContext, languageLinearNames, parameterShapes, presets } from '@mindseye/qwen-vl';
-import { type Tensor, add, createReferenceDevice, evaluate, matmul, mul, tensor } from '@mindseye/tensor-core';
+import { type Tensor, add, evaluate, matmul, mul, tensor } from '@mindseye/tensor-core';
+import { createWasmDevice } from '@mindseye/wasm-backend';
 import { describe, expect, test } from 'vitest';
 import {
   type LoraConfig,
@@ -15,7 +16,7 @@ import {
 import { largestDifference } from './support/golden.js';
 import { microConfig, microExample, microTensors, microWeights } from './support/micro.js';
 
-const device = createReferenceDevice();
+const device = createWasmDevice();
 const shapes = parameterShapes(microConfig);
 const config: LoraConfig = { ...livrLora, rank: 3, alpha: 12, dropout: 0.5 };
 const seed = (value: number): ReturnType<typeof tensor> => tensor(Uint32Array.of(value, 9));

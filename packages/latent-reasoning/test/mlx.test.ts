@@ -7,18 +7,18 @@ import {
   type SafetensorsEntry,
   SafetensorsReader,
   bytesSource,
-  createReferenceDevice,
   safetensorsBytes,
   tensor,
 } from '@mindseye/tensor-core';
 import { writeSafetensors } from '@mindseye/tensor-core/node';
+import { createWasmDevice } from '@mindseye/wasm-backend';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkAdapterFits, isMlxAdapter, readAdapter, readMlxAdapter, withAdapter } from '../src/index.js';
 import { loadAdapter } from '../src/node.js';
 import { microConfig, microWeights } from './support/micro.js';
 
-const device = createReferenceDevice();
+const device = createWasmDevice();
 const sourceOf = async (entries: readonly SafetensorsEntry[]): Promise<SafetensorsReader> =>
   SafetensorsReader.open(bytesSource(await safetensorsBytes(entries)), 'adapters.safetensors');
 const entry = (name: string, rows: number, columns: number, data: Float32Array): SafetensorsEntry => ({

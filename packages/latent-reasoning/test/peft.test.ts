@@ -7,10 +7,10 @@ import {
   SafetensorsReader,
   type SafetensorsEntry,
   bytesSource,
-  createReferenceDevice,
   safetensorsBytes,
   tensor,
 } from '@mindseye/tensor-core';
+import { createWasmDevice } from '@mindseye/wasm-backend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type PeftAdapter,
@@ -25,7 +25,7 @@ import { loadAdapter, saveAdapter } from '../src/node.js';
 import { adapterFolder, readJson } from './support/golden.js';
 import { microConfig, microLatents } from './support/micro.js';
 
-const device = createReferenceDevice();
+const device = createWasmDevice();
 const shapes = parameterShapes(microConfig);
 const config = { ...livrLora, rank: 2, alpha: 8 };
 const rows = tensor(

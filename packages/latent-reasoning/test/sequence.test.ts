@@ -1,6 +1,7 @@
 /** Sequences and masks of LIVR: where latents go, what is labelled, and who can be reached by whom. */
 import { InvalidInputError } from '@mindseye/qwen-vl';
-import { createReferenceDevice, ignoredLabel, maskTensor, splitMask, tensor } from '@mindseye/tensor-core';
+import { ignoredLabel, maskTensor, splitMask, tensor } from '@mindseye/tensor-core';
+import { createWasmDevice } from '@mindseye/wasm-backend';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type MaskName, latentSequence, livr, maskTable, methods, role, sft } from '../src/index.js';
@@ -77,7 +78,7 @@ describe('a latent sequence', () => {
 });
 
 describe('masks', () => {
-  const device = createReferenceDevice();
+  const device = createWasmDevice();
   const roleLists = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 24 });
 
   async function allowed(name: MaskName, roles: readonly number[]): Promise<(query: number, key: number) => boolean> {

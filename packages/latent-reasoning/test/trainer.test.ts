@@ -35,7 +35,7 @@ import {
 } from './support/micro.js';
 import { bitsOf, fingerprint, runSteps, startTrainer } from './support/runs.js';
 
-const device = createReferenceDevice();
+const device = createWasmDevice();
 const optionsOf = (method: Method = microMethod, seed = 7): TrainerOptions => ({
   method,
   setup: microSetup(method),

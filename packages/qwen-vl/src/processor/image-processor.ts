@@ -4,9 +4,11 @@
  * Several images give one `pixelValues` array, one after the other, and one grid each: the layout the vision tower and
  * transformers' `Qwen2VLImageProcessor` share.
  */
+import type { Device } from '@mindseye/tensor-core';
 import type { PreprocessorConfig } from '../config/types.js';
 import { describeImage, type ImageGeometry } from './coordinates.js';
-import { packVisuals, type PreparedVisual, type VisualPatches } from './pack-patches.js';
+import { packVisuals, type PackedVisuals, type PreparedVisual, type VisualPatches } from './pack-patches.js';
+import { packVisualsOn } from './pack-patches-on-device.js';
 import type { GridThw } from './patchify.js';
 import type { PixelArithmetic } from './pixel-arithmetic.js';
 import { checkBudget, pixelLimits, sizeWithin, type PixelBudget } from './pixel-budget.js';
@@ -23,6 +25,13 @@ export interface ImageProcessorOptions {
   /** Default `pillow`. */
   readonly arithmetic?: PixelArithmetic;
 }
+
+const processed = ({ geometries, grids, ...patches }: PackedVisuals<ImageGeometry>): ProcessedImages => ({
+  ...patches,
+  grids,
+  imageGridThw: grids,
+  images: geometries,
+});
 
 export class ImageProcessor {
   readonly config: PreprocessorConfig;
@@ -65,9 +74,19 @@ export class ImageProcessor {
    * @throws ImageError naming the image (1-based) and what is wrong with it
    */
   process(images: readonly RasterImage[], budget: PixelBudget = {}): ProcessedImages {
-    const prepared = images.map((image, index) => this.prepare(image, `image ${index + 1}`, budget));
-    const { pixelValues, patchDimension, grids, geometries } = packVisuals(prepared, this.config, budget);
-    return { pixelValues, patchDimension, grids, imageGridThw: grids, images: geometries };
+    return processed(packVisuals(this.#prepareAll(images, budget), this.config, budget));
+  }
+
+  /**
+   * As `process`, with resizing, normalising and cutting on a device; the patches have the same bits.
+   * @throws as `process`, and what the device throws when it has too little memory
+   */
+  async processOn(device: Device, images: readonly RasterImage[], budget: PixelBudget = {}): Promise<ProcessedImages> {
+    return processed(await packVisualsOn(device, this.#prepareAll(images, budget), this.config, budget));
+  }
+
+  #prepareAll(images: readonly RasterImage[], budget: PixelBudget): readonly PreparedVisual[] {
+    return images.map((image, index) => this.prepare(image, `image ${index + 1}`, budget));
   }
 
   #geometry(height: number, width: number, budget: PixelBudget, maxTokens: number): ImageGeometry {

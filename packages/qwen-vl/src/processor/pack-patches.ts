@@ -72,15 +72,21 @@ function settleSizes<Geometry extends ImageGeometry>(
   });
 }
 
+/** Sizes and grids of all visuals, and how many values their patches have together. */
+export interface VisualLayout<Geometry extends ImageGeometry> extends Omit<PackedVisuals<Geometry>, 'pixelValues'> {
+  readonly values: number;
+}
+
 /**
+ * Settles the sizes of all visuals.
  * @param visuals in the order their tokens appear in the prompt
  * @throws ImageError naming the image or video and what is wrong with it, or the limit of the budget that cannot be kept
  */
-export function packVisuals<Geometry extends ImageGeometry>(
+export function layOutVisuals<Geometry extends ImageGeometry>(
   visuals: readonly PreparedVisual<Geometry>[],
   config: PreprocessorConfig,
   budget: PixelBudget,
-): PackedVisuals<Geometry> {
+): VisualLayout<Geometry> {
   checkBudget(budget);
   const { patchSize, temporalPatchSize } = config;
   const geometries = settleSizes(visuals, budget);
@@ -97,7 +103,22 @@ export function packVisuals<Geometry extends ImageGeometry>(
       `${patches} patches of ${patchDimension} values are more than ${MAX_VALUES} values; lower maxPixels, or check patch_size and temporal_patch_size of the checkpoint`,
     );
   }
-  const pixelValues = new Float32Array(patches * patchDimension);
+  return { values: patches * patchDimension, patchDimension, grids, geometries };
+}
+
+/**
+ * @param visuals in the order their tokens appear in the prompt
+ * @throws as `layOutVisuals`
+ */
+export function packVisuals<Geometry extends ImageGeometry>(
+  visuals: readonly PreparedVisual<Geometry>[],
+  config: PreprocessorConfig,
+  budget: PixelBudget,
+): PackedVisuals<Geometry> {
+  const { values: valueCount, ...layout } = layOutVisuals(visuals, config, budget);
+  const { geometries, patchDimension } = layout;
+  const pixelValues = new Float32Array(valueCount);
+  const { temporalPatchSize } = config;
   let offset = 0;
   for (const [index, visual] of visuals.entries()) {
     const { resized, gridThw } = geometries[index]!;
@@ -111,14 +132,17 @@ export function packVisuals<Geometry extends ImageGeometry>(
       patchify(joined(values), shape, config, pixelValues.subarray(offset, offset + length));
     }
   }
-  return { pixelValues, patchDimension, grids, geometries };
+  return { pixelValues, ...layout };
 }
 
-/** Arrays of one length, one after the other; a single one as it is. */
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const [first] = parts;
-  if (parts.length === 1) return first!;
-  const all = new Float32Array(parts.length * first!.length);
-  for (const [index, part] of parts.entries()) all.set(part, index * first!.length);
+/** Arrays one after the other; a single one as it is. */
+export function joined(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!;
+  const all = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    all.set(part, offset);
+    offset += part.length;
+  }
   return all;
 }

@@ -3,16 +3,15 @@
  *
  * 1. Rescale and normalise, in the exact arithmetic of transformers (`PixelArithmetic`). A sample has 256 values, so this is
  *    a table.
- * 2. Patches. Frames [F, C, H, W] are filled up to gt T by repeating the last (an image is one frame), seen as
- *    (gt, T, C, gh/m, m, P, gw/m, m, P) and the axes ordered (gt, gh/m, gw/m, m, m, C, T, P, P). So rows go block by block,
- *    each run of m * m rows is one merged token, and a row's columns run channel, time, y, x: the order of the flattened
- *    patch convolution.
+ * 2. Patches: frames are filled up by repeating the last (an image is one frame), and cut in the order of tensor-core's
+ *    `cutPatches`.
  *
  * Source: transformers `image_processing_pil_qwen2_vl.py`, `video_processing_qwen2_vl.py`.
  */
+import { cutPatches, lookUpSamples } from '@mindseye/tensor-core';
 import { ImageError } from '../errors.js';
 import type { PreprocessorConfig } from '../config/types.js';
-import { PIXEL_ARITHMETIC, type PixelArithmetic } from './pixel-arithmetic.js';
+import { NORMALIZE_SAMPLE, type PixelArithmetic } from './pixel-arithmetic.js';
 import type { RgbImage } from './raster.js';
 
 /** Grid of patches in time, height and width. Visual tokens are its product over mergeSize squared. */
@@ -31,7 +30,7 @@ export interface Patches {
 
 /** The normalised value of every 8-bit sample of every channel: [channels, 256]. */
 export function normalizationTable(config: Normalization, arithmetic: PixelArithmetic = 'pillow'): Float32Array {
-  const { normalize } = PIXEL_ARITHMETIC[arithmetic];
+  const normalize = NORMALIZE_SAMPLE[arithmetic];
   const { imageMean, imageStd, rescaleFactor } = config;
   return Float32Array.from({ length: imageMean.length * 256 }, (_value, index) =>
     normalize(index % 256, imageMean[index >> 8]!, imageStd[index >> 8] ?? 1, rescaleFactor),
@@ -46,14 +45,8 @@ export function rescaleAndNormalize(
 ): Float32Array {
   const { data, width, height, channels } = image;
   const table = normalizationTable(config, arithmetic);
-  const pixels = width * height;
-  const values = new Float32Array(pixels * channels);
-  for (let channel = 0; channel < channels; channel++) {
-    const plane = channel * pixels;
-    const row = channel * 256;
-    for (let pixel = 0; pixel < pixels; pixel++)
-      values[plane + pixel] = table[row + data[pixel * channels + channel]!]!;
-  }
+  const values = new Float32Array(width * height * channels);
+  lookUpSamples(data, channels, table, channels, values);
   return values;
 }
 
@@ -95,26 +88,6 @@ export function patchify(values: Float32Array, shape: FrameShape, sizes: PatchSi
   if (pixelValues.length !== length) {
     throw new ImageError(`patchify: the target has ${pixelValues.length} values; the patches need ${length}`);
   }
-  let to = 0;
-  for (let first = 0; first < gridTime * temporalPatchSize; first += temporalPatchSize) {
-    for (let blockRow = 0; blockRow < gridHeight; blockRow += mergeSize) {
-      for (let blockColumn = 0; blockColumn < gridWidth; blockColumn += mergeSize) {
-        for (let inBlock = 0; inBlock < mergeSize * mergeSize; inBlock++) {
-          const top = (blockRow + Math.floor(inBlock / mergeSize)) * patchSize;
-          const left = (blockColumn + (inBlock % mergeSize)) * patchSize;
-          for (let channel = 0; channel < channels; channel++) {
-            for (let time = 0; time < temporalPatchSize; time++) {
-              const plane = Math.min(first + time, frames - 1) * channels + channel;
-              for (let y = 0; y < patchSize; y++, to += patchSize) {
-                const from = (plane * height + top + y) * width + left;
-                // A loop: for rows this short it is faster than set() with a view.
-                for (let x = 0; x < patchSize; x++) pixelValues[to + x] = values[from + x]!;
-              }
-            }
-          }
-        }
-      }
-    }
-  }
+  cutPatches(values, { frames, channels, height, width }, sizes, pixelValues);
   return { pixelValues, gridThw: [gridTime, gridHeight, gridWidth], patchDimension };
 }

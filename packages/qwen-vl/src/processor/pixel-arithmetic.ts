@@ -9,42 +9,25 @@
  *   torchvision   the most for which the largest fits 16 bits       f32((b - f32(mean / r)) / f32(std / r))
  *
  * with r the rescale factor, 1/255, and every step rounded to f32. Neither is nearer to the truth than the other: samples differ
- * by one level in a few thousandths of all places.
+ * by one level in a few thousandths of all places. The weights are those of tensor-core's `bicubicTaps`; samples are here.
  *
  * Sources: Pillow `src/libImaging/Resample.c`; PyTorch `UpSampleKernelAVXAntialias.h`, `UpSampleKernel.cpp`; transformers
  * `image_transforms.py`, `image_processing_backends.py`.
  */
+import type { PixelArithmetic } from '@mindseye/tensor-core';
 
-/** Whose arithmetic. */
-export type PixelArithmetic = 'pillow' | 'torchvision';
+export type { PixelArithmetic } from '@mindseye/tensor-core';
 
-interface Arithmetic {
-  /** Fraction bits of the integer weights of an axis whose largest weight is this. */
-  readonly weightBits: (largestWeight: number) => number;
-  /** A sample 0 to 255 after rescaling and normalising. */
-  readonly normalize: (sample: number, mean: number, deviation: number, rescaleFactor: number) => number;
-}
-
-const PILLOW_BITS = 22;
-const LARGEST_INT16 = 2 ** 15;
+/** A sample 0 to 255 after rescaling and normalising. */
+type NormalizeSample = (sample: number, mean: number, deviation: number, rescaleFactor: number) => number;
 
 const f32 = Math.fround;
 
-export const PIXEL_ARITHMETIC: Readonly<Record<PixelArithmetic, Arithmetic>> = {
-  pillow: {
-    weightBits: () => PILLOW_BITS,
-    normalize: (sample, mean, deviation, rescaleFactor) =>
-      f32(f32(f32(sample * rescaleFactor) - f32(mean)) / f32(deviation)),
-  },
-  torchvision: {
-    weightBits: (largestWeight) => {
-      let bits = 0;
-      while (bits < PILLOW_BITS && Math.trunc(0.5 + largestWeight * 2 ** (bits + 1)) < LARGEST_INT16) bits++;
-      return bits;
-    },
-    normalize: (sample, mean, deviation, rescaleFactor) => {
-      const scale = f32(1 / rescaleFactor);
-      return f32(f32(sample - f32(f32(mean) * scale)) / f32(f32(deviation) * scale));
-    },
+export const NORMALIZE_SAMPLE: Readonly<Record<PixelArithmetic, NormalizeSample>> = {
+  pillow: (sample, mean, deviation, rescaleFactor) =>
+    f32(f32(f32(sample * rescaleFactor) - f32(mean)) / f32(deviation)),
+  torchvision: (sample, mean, deviation, rescaleFactor) => {
+    const scale = f32(1 / rescaleFactor);
+    return f32(f32(sample - f32(f32(mean) * scale)) / f32(f32(deviation) * scale));
   },
 };

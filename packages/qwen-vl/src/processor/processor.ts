@@ -7,6 +7,7 @@
  * For ordinary text the ids equal transformers' to the last one: the rendered text is tokenised as a whole. Special tokens
  * come from the template only; someone who types `<|im_end|>` gets those characters as plain text (see `TextGuard`).
  */
+import type { Device } from '@mindseye/tensor-core';
 import type { PreprocessorConfig } from '../config/types.js';
 import { ConversationError, quoteValue } from '../errors.js';
 import { type ChatTemplate, type Message, type RenderOptions } from '../tokenizer/chat-template.js';
@@ -15,7 +16,8 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { checkMessages, type VisualKind } from './check-messages.js';
 import type { ImageGeometry, VideoGeometry } from './coordinates.js';
 import { ImageProcessor, type ImageProcessorOptions } from './image-processor.js';
-import { packVisuals, type PreparedVisual, type VisualPatches } from './pack-patches.js';
+import { packVisuals, type PackedVisuals, type PreparedVisual, type VisualPatches } from './pack-patches.js';
+import { packVisualsOn } from './pack-patches-on-device.js';
 import type { GridThw } from './patchify.js';
 import type { PixelBudget } from './pixel-budget.js';
 import type { RasterImage } from './raster.js';
@@ -84,6 +86,17 @@ export interface ProcessorOptions extends ImageProcessorOptions {
   readonly video?: VideoSettings;
 }
 
+/** A conversation before its pictures are touched. */
+interface PreparedConversation {
+  /** Special token ids of the template, with the text between them. */
+  readonly pieces: readonly (number | string)[];
+  /** Of the placeholders among the pieces. */
+  readonly kinds: ReadonlyMap<number | string | undefined, VisualKind>;
+  /** Which picture each placeholder stands for, in the order of the prompt, and those pictures. */
+  readonly places: readonly Pick<VisualSpan, 'kind' | 'index'>[];
+  readonly visuals: readonly PreparedVisual[];
+}
+
 export class Processor {
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
@@ -112,6 +125,30 @@ export class Processor {
     visuals: readonly RasterImage[] | ConversationVisuals = [],
     options: ProcessOptions = {},
   ): ProcessedConversation {
+    const given = this.#prepare(messages, visuals, options);
+    return this.#assemble(given, packVisuals(given.visuals, this.imageProcessor.config, options.budget ?? {}));
+  }
+
+  /**
+   * As `process`, with the pictures resized, normalised and cut on a device; the patches have the same bits.
+   * @throws as `process`, and what the device throws when it has too little memory
+   */
+  async processOn(
+    device: Device,
+    messages: readonly Message[],
+    visuals: readonly RasterImage[] | ConversationVisuals = [],
+    options: ProcessOptions = {},
+  ): Promise<ProcessedConversation> {
+    const given = this.#prepare(messages, visuals, options);
+    const { config } = this.imageProcessor;
+    return this.#assemble(given, await packVisualsOn(device, given.visuals, config, options.budget ?? {}));
+  }
+
+  #prepare(
+    messages: readonly Message[],
+    visuals: readonly RasterImage[] | ConversationVisuals,
+    options: ProcessOptions,
+  ): PreparedConversation {
     const { images = [], videos = [] } = isList(visuals) ? { images: visuals } : visuals;
     checkMessages(messages, { image: images.length, video: videos.length });
     const budget = options.budget ?? {};
@@ -128,10 +165,14 @@ export class Processor {
       video: videos.map((video, index) => this.videoProcessor.prepare(video, `video ${index + 1}`, budget)),
     };
     const taken = { image: 0, video: 0 };
-    const visualsInOrder = order.map((kind) => ({ kind, index: taken[kind]++ }));
-    const prepared = visualsInOrder.map(({ kind, index }) => waiting[kind][index]!);
-    const { geometries, ...patches } = packVisuals(prepared, this.imageProcessor.config, budget);
+    const places = order.map((kind) => ({ kind, index: taken[kind]++ }));
+    return { pieces, kinds, places, visuals: places.map(({ kind, index }) => waiting[kind][index]!) };
+  }
 
+  #assemble(
+    { pieces, kinds, places }: PreparedConversation,
+    { geometries, ...patches }: PackedVisuals<ImageGeometry>,
+  ): ProcessedConversation {
     const ids: number[] = [];
     const visualSpans: VisualSpan[] = [];
     for (const piece of pieces) {
@@ -142,7 +183,7 @@ export class Processor {
       let length = 1;
       if (kinds.has(piece)) {
         length = geometries[visualSpans.length]!.visualTokens;
-        visualSpans.push({ ...visualsInOrder[visualSpans.length]!, start: ids.length, length });
+        visualSpans.push({ ...places[visualSpans.length]!, start: ids.length, length });
       }
       for (let count = 0; count < length; count++) ids.push(piece);
     }

@@ -10,10 +10,12 @@
  * Sources: `fetch_video` of qwen_vl_utils `vision_process.py`; transformers `video_processing_qwen2_vl.py`, whose results it equals
  * to the last bit (`second_per_grid_ts` in `processing_qwen2_5_vl.py`).
  */
+import type { Device } from '@mindseye/tensor-core';
 import type { PreprocessorConfig } from '../config/types.js';
 import { ImageError } from '../errors.js';
 import { describeImage, type VideoGeometry } from './coordinates.js';
-import { packVisuals, type PreparedVisual, type VisualPatches } from './pack-patches.js';
+import { packVisuals, type PackedVisuals, type PreparedVisual, type VisualPatches } from './pack-patches.js';
+import { packVisualsOn } from './pack-patches-on-device.js';
 import type { GridThw } from './patchify.js';
 import { checkBudget, pixelLimits, sizeWithin, type PixelBudget, type PixelLimits } from './pixel-budget.js';
 import { checkVideo, DEFAULT_FRAMES_PER_SECOND, framesPerSecondOf, type VideoFrames } from './video.js';
@@ -40,6 +42,14 @@ const MAX_FRAME_TOKENS = 768;
 /** The context a whole video is to leave room in, and how much of it the video may take. */
 const CONTEXT_TOKENS = 128_000;
 const CONTEXT_SHARE = 0.9;
+
+const processed = ({ geometries, grids, ...patches }: PackedVisuals<VideoGeometry>): ProcessedVideos => ({
+  ...patches,
+  grids,
+  videoGridThw: grids,
+  secondsPerGrid: geometries.map((geometry) => geometry.secondsPerGrid),
+  videos: geometries,
+});
 
 export class VideoProcessor {
   readonly config: PreprocessorConfig;
@@ -94,10 +104,19 @@ export class VideoProcessor {
    * @throws ImageError naming the video (1-based) and what is wrong with it
    */
   process(videos: readonly VideoFrames[], budget: PixelBudget = {}): ProcessedVideos {
-    const prepared = videos.map((video, index) => this.prepare(video, `video ${index + 1}`, budget));
-    const { pixelValues, patchDimension, grids, geometries } = packVisuals(prepared, this.config, budget);
-    const secondsPerGrid = geometries.map((geometry) => geometry.secondsPerGrid);
-    return { pixelValues, patchDimension, grids, videoGridThw: grids, secondsPerGrid, videos: geometries };
+    return processed(packVisuals(this.#prepareAll(videos, budget), this.config, budget));
+  }
+
+  /**
+   * As `process`, with resizing, normalising and cutting on a device; the patches have the same bits.
+   * @throws as `process`, and what the device throws when it has too little memory
+   */
+  async processOn(device: Device, videos: readonly VideoFrames[], budget: PixelBudget = {}): Promise<ProcessedVideos> {
+    return processed(await packVisualsOn(device, this.#prepareAll(videos, budget), this.config, budget));
+  }
+
+  #prepareAll(videos: readonly VideoFrames[], budget: PixelBudget): readonly PreparedVisual<VideoGeometry>[] {
+    return videos.map((video, index) => this.prepare(video, `video ${index + 1}`, budget));
   }
 
   #temporalPatches(frames: number): number {

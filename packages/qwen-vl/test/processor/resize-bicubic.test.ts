@@ -1,7 +1,8 @@
+import { bicubicTaps } from '@mindseye/tensor-core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RasterImage } from '../../src/processor/raster.js';
-import { bicubicTaps, resizeBicubic } from '../../src/processor/resize-bicubic.js';
+import { resizeBicubic } from '../../src/processor/resize-bicubic.js';
 
 const row = (samples: readonly number[]): RasterImage => ({
   data: Uint8Array.from(samples),

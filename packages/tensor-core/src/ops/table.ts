@@ -15,6 +15,8 @@ import { ropeOp } from '../fused/rope.js';
 import { softmaxCrossEntropyPair } from '../fused/softmax-cross-entropy.js';
 import { softmaxPair } from '../fused/softmax.js';
 import { swigluPair } from '../fused/swiglu.js';
+import { patchifyImageOp } from '../image/patchify-image.js';
+import { resamplePixelsOp } from '../image/resample-pixels.js';
 import { type Op, fullOp } from '../op.js';
 import { dequantizeOp } from '../quantize/dequantize.js';
 import { quantizedLinearOp } from '../quantize/quantized-linear.js';
@@ -85,6 +87,8 @@ const fused: readonly Op[] = [
   cumulativeSumOp,
   massThresholdOp,
   multiHotOp,
+  resamplePixelsOp as Op,
+  patchifyImageOp as Op,
   fusedExpressionOp as Op,
   ...pairs.flatMap(({ forward, backward }): Op[] => [forward as Op, backward as Op]),
 ];

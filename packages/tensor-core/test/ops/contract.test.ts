@@ -176,7 +176,7 @@ describe('overwrites', () => {
 });
 
 describe('guard', () => {
-  const guarded = ['scatterAdd', 'updateSlice', 'softmaxCrossEntropy', 'softmaxCrossEntropyBackward'];
+  const guarded = ['scatterAdd', 'updateSlice', 'softmaxCrossEntropy', 'softmaxCrossEntropyBackward', 'resamplePixels'];
 
   it.each(guarded)('%s: passes what the loops take and refuses what they refuse', (name) => {
     let refused = 0;

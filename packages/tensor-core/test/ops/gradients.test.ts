@@ -44,6 +44,7 @@ describe('gradients against finite differences in f64', () => {
         'massThreshold',
         'multiHot',
         'randomBits',
+        'resamplePixels',
         'shiftRight',
         'stopGradient',
         'updateSlice',

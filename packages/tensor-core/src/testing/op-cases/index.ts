@@ -3,6 +3,7 @@ import type { OpCase } from './case.js';
 import { elementwiseCases } from './elementwise.js';
 import { expressionCases } from './expression.js';
 import { fusedCases } from './fused.js';
+import { imageCases } from './image.js';
 import { movementCases } from './movement.js';
 import { quantizedCases } from './quantized.js';
 import { samplingCases } from './sampling.js';
@@ -10,6 +11,7 @@ import { samplingCases } from './sampling.js';
 export const opCases: Readonly<Record<string, OpCase>> = {
   ...elementwiseCases,
   ...movementCases,
+  ...imageCases,
   ...samplingCases,
   ...fusedCases,
   ...expressionCases,
