@@ -8,8 +8,8 @@ import type { Json, Sample, SubjectSpec } from './process/subject.ts';
 export interface MetricResult {
   readonly median: number;
   readonly best: number;
-  /** Median over the rounds of this subject's time to the baseline's: 2 is half as fast. */
-  readonly timesBaseline: number;
+  /** Median over the rounds of this subject's time to the baseline's: 2 is half as fast. Null where the baseline has none. */
+  readonly timesBaseline: number | null;
 }
 
 export interface SubjectResult {
@@ -25,7 +25,11 @@ export interface RoundsResult {
   readonly subjects: readonly SubjectResult[];
   /** Why a subject has no result. */
   readonly failures: Readonly<Record<string, string>>;
+  /** What the medians are taken over: the samples of each subject, round by round. */
+  readonly samples: SamplesBySubject;
 }
+
+export type SamplesBySubject = Readonly<Record<string, readonly Sample[]>>;
 
 export interface RoundsOptions {
   readonly subjects: readonly SubjectSpec[];
@@ -71,7 +75,8 @@ export async function measureRounds({ subjects, rounds, onProgress }: RoundsOpti
       const details = (await attempt(subject.name, () => subject.details())) ?? {};
       results.push({ name: subject.name, metrics: metricsOf(samples, running[0]!.samples), details });
     }
-    return { rounds, baseline: running[0]?.subject.name ?? 'none', subjects: results, failures };
+    const samples = Object.fromEntries(running.map((each) => [each.subject.name, each.samples]));
+    return { rounds, baseline: running[0]?.subject.name ?? 'none', subjects: results, failures, samples };
   } finally {
     for (const { subject } of running) subject.close();
   }
@@ -82,8 +87,9 @@ function metricsOf(samples: readonly Sample[], baseline: readonly Sample[]): Rec
   return Object.fromEntries(
     names.map((name) => {
       const values = samples.map((sample) => sample[name]!);
-      const ratios = values.map((value, round) => value / baseline[round]![name]!);
-      return [name, { median: median(values), best: Math.min(...values), timesBaseline: median(ratios) }];
+      const ratios = values.map((value, round) => value / (baseline[round]?.[name] ?? NaN));
+      const timesBaseline = ratios.some(Number.isNaN) ? null : median(ratios);
+      return [name, { median: median(values), best: Math.min(...values), timesBaseline }];
     }),
   );
 }

@@ -1,11 +1,14 @@
 /** One benchmark from its subjects to a result that can be kept. */
-import { type Benchmark, type Effort, tableRows } from './benchmarks.ts';
+import type { Benchmark, Effort } from './benchmark.ts';
+import { goals } from './goals.ts';
+import { type Verdict, describeVerdicts, judge } from './judge.ts';
 import { type Machine, describeMachine, loadAverage, packageVersions } from './machine.ts';
 import type { MemoryReport } from './process/memory.ts';
 import { type RoundsResult, type SubjectResult, measureRounds } from './rounds.ts';
 import { formatTable } from './table.ts';
 
-export interface BenchmarkResult extends RoundsResult {
+/** All but the single samples. */
+export interface BenchmarkResult extends Omit<RoundsResult, 'samples'> {
   readonly name: string;
   readonly summary: string;
   readonly quick: boolean;
@@ -14,6 +17,7 @@ export interface BenchmarkResult extends RoundsResult {
   readonly versions: Readonly<Record<string, string>>;
   /** Before and after, over 1, 5 and 15 minutes. */
   readonly loadAverage: { readonly before: readonly number[]; readonly after: readonly number[] };
+  readonly goals: readonly Verdict[];
 }
 
 export async function runBenchmark(
@@ -23,7 +27,7 @@ export async function runBenchmark(
   onProgress: (line: string) => void,
 ): Promise<BenchmarkResult> {
   const before = loadAverage();
-  const measured = await measureRounds({
+  const { samples, ...measured } = await measureRounds({
     subjects: benchmark.subjects(effort),
     rounds: benchmark.rounds(effort),
     onProgress: (line) => onProgress(`${name}: ${line}`),
@@ -37,7 +41,18 @@ export async function runBenchmark(
     versions: packageVersions(),
     loadAverage: { before, after: loadAverage() },
     ...measured,
+    goals: (goals[name] ?? []).map((goal) => judge(goal, samples)),
   };
+}
+
+/** A line of the table per subject and metric. */
+function tableRows({ show }: Benchmark, { name, metrics }: SubjectResult): string[][] {
+  return Object.entries(metrics).map(([metric, { median, timesBaseline }]) => [
+    metric,
+    name,
+    show(metric, median),
+    timesBaseline === null ? '' : `${timesBaseline.toFixed(2)}×`,
+  ]);
 }
 
 /** A result for a person. */
@@ -53,6 +68,7 @@ export function describeResult(benchmark: Benchmark, result: BenchmarkResult): s
     `${result.name}: ${result.summary}`,
     `medians of ${result.rounds} rounds; ${load}`,
     formatTable(['metric', 'engine', 'median', `time / ${result.baseline}`], rows),
+    ...describeVerdicts(result.goals),
     ...memory,
     ...failures,
   ].join('\n');

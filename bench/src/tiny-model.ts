@@ -7,6 +7,7 @@ import {
   type Method,
   type TrainableSetup,
   type Trainables,
+  type TrainingExample,
   type TrainingSet,
   Trainer,
   initializeTrainables,
@@ -103,20 +104,36 @@ export interface TrainingRun {
   readonly longest: number;
 }
 
-/** A trainer at its first step. Examples are few, so that those of later steps are at hand and only steps are timed. */
-export async function startTraining(name: BenchMethod, device: Device): Promise<TrainingRun> {
+/** What a run starts from. */
+export interface TrainingStart {
+  readonly method: Method;
+  readonly setup: TrainableSetup;
+  readonly trainables: Trainables;
+  /** Two batches, in the order in which they are used again and again. */
+  readonly examples: readonly TrainingExample[];
+}
+
+export async function trainingStart(name: BenchMethod): Promise<TrainingStart> {
   const method = benchMethods[name];
   const model = tinyModel(method);
   const setup = setupOf(model, method);
   const examples = countingExamples(model, 2 * method.batchSize);
-  const ready = await Promise.all(Array.from({ length: examples.size }, async (_, i) => examples.example(i)));
-  const data: TrainingSet = { size: ready.length, example: (index) => ready[index]! };
-  const start: Trainables = await initializeTrainables(setup, SEED);
-  const longest = Math.max(...ready.map(({ sequence }) => sequence.inputIds.length));
   return {
-    trainer: new Trainer({ method, setup, data, device, seed: SEED }, start),
+    method,
+    setup,
+    trainables: await initializeTrainables(setup, SEED),
+    examples: await Promise.all(Array.from({ length: examples.size }, async (_, i) => examples.example(i))),
+  };
+}
+
+/** A trainer at its first step. Examples are few, so that those of later steps are at hand and only steps are timed. */
+export async function startTraining(name: BenchMethod, device: Device): Promise<TrainingRun> {
+  const { method, setup, trainables, examples } = await trainingStart(name);
+  const data: TrainingSet = { size: examples.length, example: (index) => examples[index]! };
+  return {
+    trainer: new Trainer({ method, setup, data, device, seed: SEED, order: 'sequential' }, trainables),
     batchSize: method.batchSize,
-    longest,
+    longest: Math.max(...examples.map(({ sequence }) => sequence.inputIds.length)),
   };
 }
 

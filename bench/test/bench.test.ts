@@ -1,7 +1,8 @@
 /** That the benchmarks run and what their results hold. How fast anything is decides no test. */
 import { expect, test } from 'vitest';
 import { benchmarks } from '../src/benchmarks.ts';
-import { matmulModel } from '../src/peers/onnx-matmul.ts';
+import { bestEngine, fastEngineNames } from '../src/engines.ts';
+import { OUTPUT, onnxModel } from '../src/peers/onnx-model.ts';
 import { measureRounds, median } from '../src/rounds.ts';
 import { describeResult, runBenchmark } from '../src/run-benchmark.ts';
 
@@ -10,7 +11,7 @@ test('a quick training benchmark gives times, memory, machine and versions', asy
   const progress: string[] = [];
   const result = await runBenchmark('training-livr', benchmark, { quick: true }, (line) => progress.push(line));
   expect(result.failures).toEqual({});
-  expect(result.subjects.map(({ name }) => name)).toEqual(['wasm relaxed', 'wasm simd128']);
+  expect(result.subjects.map(({ name }) => name)).toEqual(fastEngineNames);
   for (const { metrics, details } of result.subjects) {
     expect(metrics['ms per step']!.median).toBeGreaterThan(0);
     expect(details).toMatchObject({
@@ -20,7 +21,7 @@ test('a quick training benchmark gives times, memory, machine and versions', asy
   }
   expect(result.subjects[0]!.metrics['ms per step']!.timesBaseline).toBe(1);
   expect(result).toMatchObject({
-    baseline: 'wasm relaxed',
+    baseline: bestEngine,
     quick: true,
     machine: { cores: expect.any(Number), node: process.version },
   });
@@ -40,7 +41,11 @@ test('sampling compares numbers of samples with one', async () => {
 
 test('a subject that cannot be opened is a failure with its reason, and the others are measured', async () => {
   const module = new URL('../src/subjects/matmul.ts', import.meta.url);
-  const spec = (engine: string) => ({ name: engine, module, options: { engine, milliseconds: 1 } });
+  const spec = (engine: string) => ({
+    name: engine,
+    module,
+    options: { engine, shapes: ['tiny MLP 640×96×256'], milliseconds: 1 },
+  });
   const result = await measureRounds({
     subjects: [spec('no such engine'), spec('wasm relaxed')],
     rounds: 1,
@@ -54,9 +59,15 @@ test('medians', () => {
   expect([median([3, 1, 2]), median([4, 1, 3, 2])]).toEqual([2, 2.5]);
 });
 
-test('the ONNX model names its sizes', () => {
-  const model = matmulModel(1, 300, 2048);
+test('the ONNX model names its sizes and its result, and holds its constants', () => {
+  const b = Float32Array.from({ length: 300 }, (_, i) => i);
+  const node = { op: 'MatMul', inputs: { a: [2048, 1], b: [1, 300] }, output: [2048, 300] };
+  const model = Buffer.from(onnxModel(node));
   // 300 and 2048 as varints.
-  expect(Buffer.from(model).includes(Buffer.from([0xac, 0x02]))).toBe(true);
-  expect(Buffer.from(model).includes(Buffer.from([0x80, 0x10]))).toBe(true);
+  expect(model.includes(Buffer.from([0xac, 0x02]))).toBe(true);
+  expect(model.includes(Buffer.from([0x80, 0x10]))).toBe(true);
+  expect(model.includes(OUTPUT)).toBe(true);
+  const withConstant = Buffer.from(onnxModel({ ...node, constants: { b } }));
+  expect(withConstant.includes(Buffer.from(b.buffer))).toBe(true);
+  expect(model.includes(Buffer.from(b.buffer))).toBe(false);
 });

@@ -12,6 +12,9 @@ test('a quick scale check gives times, memory and the steps of each program', as
   const result = await runBenchmark('scale', benchmark, { quick: true }, () => {});
   expect(result.failures).toEqual({});
   const { metrics, details } = result.subjects[0]!;
+  expect(result.goals).toMatchObject([
+    { measured: expect.any(Number), verdict: expect.stringMatching(/^(met|missed)$/) },
+  ]);
   expect(Object.keys(metrics)).toEqual([
     'vision tower: s',
     'prompt: s',

@@ -55,6 +55,17 @@ describe('ask and demo', () => {
   const asked = async (...more: string[]): Promise<{ answer: string; tokens: number }> =>
     JSON.parse(await succeed(...ask('--image', at('scene.png'), '--json', ...more, QUESTION)));
 
+  test('threads and tiers of the CPU device change no answer', async () => {
+    const asked = ['ask', '--model', at('model'), '--image', at('scene.png'), 'How many circles are there?'];
+    const expected = await succeed(...asked);
+    for (const options of [
+      ['--threads', '1'],
+      ['--threads', '3', '--device', 'wasm'],
+      ['--tier', 'simd128'],
+    ])
+      expect(await succeed(...asked, ...options)).toBe(expected);
+  });
+
   test('samples when a setting of sampling is given; one seed, one answer', async () => {
     const drawn = ['--temperature', '3', '--max-new-tokens', '12'];
     const first = await asked(...drawn, '--seed', '1');

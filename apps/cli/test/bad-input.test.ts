@@ -165,6 +165,17 @@ describe('bad input', () => {
       2,
       /Allowed choices are auto, wasm, webgpu, reference/,
     );
+    await refuse(
+      ask(at('model'), at('scene.png'), '--threads', '0'),
+      2,
+      /--threads <count>.*whole number from 1 to 256/,
+    );
+    await refuse(ask(at('model'), at('scene.png'), '--tier', 'avx'), 2, /choices are simd128, relaxed, revectorized/);
+    await refuse(
+      ask(at('model'), at('scene.png'), '--device', 'reference', '--threads', '2'),
+      2,
+      /--threads and --tier are for the CPU device: leave them out, or --device reference/,
+    );
   });
 
   test('a damaged checkpoint or log of an interrupted run', async () => {

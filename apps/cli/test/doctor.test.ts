@@ -10,6 +10,7 @@ describe('doctor', () => {
     expect(passed).toBe(true);
     expect(machine.map(({ name }: { name: string }) => name)).toEqual(['mindseye', 'Node', 'CPU', 'memory', 'images']);
     expect(devices.map(({ name }: { name: string }) => name)).toEqual(['reference', 'wasm', 'webgpu']);
+    expect(devices[1].detail).toMatch(/^WebAssembly, instruction tier \w+: .+; \d+ threads?; at most \d+\.0 GiB$/);
   });
 
   test('the self-test sees a device that computes wrongly, and one that fails', async () => {

@@ -1,63 +1,25 @@
 /** Products by other libraries, one thread each, through their public interfaces. */
 import type { PrepareProduct } from '../subjects/matmul.ts';
 import { loadPeer } from './load.ts';
-import { matmulModel } from './onnx-matmul.ts';
-
-interface TfTensor {
-  dispose(): void;
-  dataSync(): Float32Array;
-}
-interface Tfjs {
-  setBackend(name: string): Promise<boolean>;
-  tensor2d(data: Float32Array, shape: readonly number[]): TfTensor;
-  matMul(a: TfTensor, b: TfTensor): TfTensor;
-}
+import { type OnnxruntimeName, openOnnxruntime } from './onnxruntime.ts';
+import { openTfjs, tfWork } from './tfjs.ts';
 
 async function tfjs(): Promise<PrepareProduct> {
-  const tf = await loadPeer<Tfjs>('@tensorflow/tfjs-core');
-  await loadPeer('@tensorflow/tfjs-backend-wasm');
-  if (!(await tf.setBackend('wasm'))) throw new Error('@tensorflow/tfjs-backend-wasm did not start');
+  const tf = await openTfjs();
   return async ({ m, n, k }, a, b) => {
-    const [left, right] = [tf.tensor2d(a, [m, k]), tf.tensor2d(b, [k, n])];
-    let c = tf.matMul(left, right);
-    return {
-      run() {
-        c.dispose();
-        c = tf.matMul(left, right);
-      },
-      read: () => c.dataSync(),
-    };
+    const [left, right] = [tf.tensor(a, [m, k]), tf.tensor(b, [k, n])];
+    return tfWork(tf, () => tf.matMul(left, right));
   };
 }
 
-interface OrtTensor {
-  readonly data: Float32Array;
-}
-interface Ort {
-  readonly env?: { readonly wasm?: { numThreads: number } };
-  readonly Tensor: new (type: 'float32', data: Float32Array, shape: readonly number[]) => OrtTensor;
-  readonly InferenceSession: {
-    create(model: Uint8Array, options: object): Promise<{ run(feeds: object): Promise<{ readonly c: OrtTensor }> }>;
-  };
-}
-
-const onnxruntime = (name: string) => async (): Promise<PrepareProduct> => {
-  const ort = await loadPeer<Ort>(name);
-  if (ort.env?.wasm) ort.env.wasm.numThreads = 1;
-  return async ({ m, n, k }, a, b) => {
-    const session = await ort.InferenceSession.create(matmulModel(m, n, k), {
-      intraOpNumThreads: 1,
-      interOpNumThreads: 1,
-    });
-    const feeds = { a: new ort.Tensor('float32', a, [m, k]), b: new ort.Tensor('float32', b, [k, n]) };
-    let c: OrtTensor | undefined;
-    return {
-      async run() {
-        ({ c } = await session.run(feeds));
-      },
-      read: () => c!.data,
-    };
-  };
+/** @param constant whether b is part of the model, as a weight is: then the runtime may lay it out anew beforehand */
+const onnxruntime = (name: OnnxruntimeName, constant: boolean) => async (): Promise<PrepareProduct> => {
+  const run = await openOnnxruntime(name);
+  return ({ m, n, k }, a, b) =>
+    run(
+      { op: 'MatMul', inputs: { a: [m, k], b: [k, n] }, output: [m, n], ...(constant && { constants: { b } }) },
+      constant ? { a } : { a, b },
+    );
 };
 
 interface JaxArray {
@@ -82,26 +44,56 @@ async function jax(): Promise<PrepareProduct> {
   return async ({ m, n, k }, a, b) => {
     const [left, right] = [numpy.array(a).reshape([m, k]), numpy.array(b).reshape([k, n])];
     const multiply = jit((x: JaxArray, y: JaxArray) => numpy.matmul(x, y));
-    let c = multiply(left.ref, right.ref);
+    let c: JaxArray | undefined;
     return {
       async run() {
-        c.dispose();
+        c?.dispose();
         c = multiply(left.ref, right.ref);
         await c.blockUntilReady();
       },
-      read: () => c.ref.data(),
+      read: () => c!.ref.data(),
+    };
+  };
+}
+
+interface NumpyArray {
+  readonly data: Float32Array;
+  reshape(...shape: readonly number[]): NumpyArray;
+  dispose?(): void;
+}
+interface Numpy {
+  configureWasm(settings: { readonly maxMemory: number }): void;
+  asarray(data: Float32Array, type: 'float32'): NumpyArray;
+  matmul(a: NumpyArray, b: NumpyArray): NumpyArray;
+}
+
+async function numpyTs(): Promise<PrepareProduct> {
+  const np = await loadPeer<Numpy>('numpy-ts');
+  // More than its own choice, which is too little for the largest operands.
+  np.configureWasm({ maxMemory: 2 ** 30 });
+  return async ({ m, n, k }, a, b) => {
+    const [left, right] = [np.asarray(a, 'float32').reshape(m, k), np.asarray(b, 'float32').reshape(k, n)];
+    let c: NumpyArray | undefined;
+    return {
+      run() {
+        c?.dispose?.();
+        c = np.matmul(left, right);
+      },
+      read: () => c!.data,
     };
   };
 }
 
 const peers: Readonly<Record<string, () => Promise<PrepareProduct>>> = {
   'tfjs-backend-wasm': tfjs,
-  'onnxruntime-web': onnxruntime('onnxruntime-web'),
-  'onnxruntime-node': onnxruntime('onnxruntime-node'),
   'jax-js': jax,
+  'numpy-ts': numpyTs,
+  'onnxruntime-web': onnxruntime('onnxruntime-web', false),
+  'onnxruntime-node': onnxruntime('onnxruntime-node', false),
+  'onnxruntime-node, b constant': onnxruntime('onnxruntime-node', true),
 };
 
-export const peerNames = Object.keys(peers);
+export const productPeerNames = Object.keys(peers);
 
 export async function peerProducts(name: string): Promise<PrepareProduct> {
   const prepare = peers[name];

@@ -4,7 +4,7 @@
  * Run as a program it prints the time of the first plan of a process, in which no code is compiled yet.
  */
 import { type Device, type Plan, compile } from '@mindseye/tensor-core';
-import { openEngine } from '../engines.ts';
+import { bestEngine, openEngine } from '../engines.ts';
 import { decodeArguments, decodeStep } from './model-3b.ts';
 
 export interface TimedPlan {
@@ -20,4 +20,4 @@ export function planDecoding(device: Device): TimedPlan {
   return { milliseconds: performance.now() - start, plan };
 }
 
-if (import.meta.main) process.stdout.write(String(planDecoding(openEngine('wasm relaxed')).milliseconds));
+if (import.meta.main) process.stdout.write(String(planDecoding(openEngine(bestEngine)).milliseconds));

@@ -1,9 +1,15 @@
 /** The devices a model of true size can be tried on. */
 import { type Device, setDefaultDevice } from '@mindseye/tensor-core';
+import { createWasmDevice } from '@mindseye/wasm-backend';
 import { openDevice } from '@mindseye/webgpu-backend';
 import { engines } from '../engines.ts';
 
-const devices: Readonly<Record<string, () => Device | Promise<Device>>> = { ...engines, webgpu: () => openDevice() };
+/** `wasm` is the device as it is chosen for users: best tier, all processors. */
+const devices: Readonly<Record<string, () => Device | Promise<Device>>> = {
+  wasm: () => createWasmDevice(),
+  ...Object.fromEntries(Object.entries(engines).map(([name, { open }]) => [name, open])),
+  webgpu: () => openDevice(),
+};
 
 /** Opens a device and makes it the default of this process. @throws RangeError for a name that is not one. */
 export async function openScaleDevice(name: string): Promise<Device> {

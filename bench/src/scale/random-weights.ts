@@ -49,17 +49,23 @@ function partOf(name: string): Part {
   return name.includes('.layers.') ? 'decoder' : 'table';
 }
 
-/** Bytes that the matrices of a model need in some storage, before anything is made. */
-export function matrixBytes(config: Qwen2_5_VLConfig, storage: ScaleStorage): number {
-  let bytes = 0;
+/** Bytes that the matrices of each part of a model need in some storage, before anything is made. */
+export function matrixBytesByPart(config: Qwen2_5_VLConfig, storage: ScaleStorage): Readonly<Record<Part, number>> {
+  const bytes = { decoder: 0, table: 0, vision: 0 };
   for (const [name, shape] of parameterShapes(config))
     if (shape.length === 2) {
       const columns = shape[1]!;
-      const kept = fitting(storage[partOf(name)], columns);
+      const part = partOf(name);
+      const kept = fitting(storage[part], columns);
       const elements = shape[0]! * columns;
-      bytes += typeof kept === 'string' ? elements * (kept === 'f32' ? 4 : 2) : elements * (kept / 8 + 4 / GROUP);
+      bytes[part] += typeof kept === 'string' ? elements * (kept === 'f32' ? 4 : 2) : elements * (kept / 8 + 4 / GROUP);
     }
   return bytes;
+}
+
+export function matrixBytes(config: Qwen2_5_VLConfig, storage: ScaleStorage): number {
+  const { decoder, table, vision } = matrixBytesByPart(config, storage);
+  return decoder + table + vision;
 }
 
 /** Columns that are no multiple of the group stay dense, as in a quantised checkpoint. */
@@ -113,10 +119,26 @@ async function oneWeight(
   const intoResidual = /(o_proj|down_proj|attn\.proj)\.weight$/.test(name);
   const deviation = 1 / Math.sqrt(columns * (intoResidual ? 2 * depth : 1));
   const kept = shape.length === 2 ? fitting(storage[partOf(name)], columns) : 'f32';
+  return uploadRandomMatrix(shape, kept, { deviation, stream, device });
+}
+
+export interface RandomMatrixOptions {
+  readonly deviation: number;
+  /** Other streams give other numbers. */
+  readonly stream: number;
+  readonly device: Device;
+}
+
+/** A random weight on a device. A quantised one is a matrix whose columns are a multiple of the group. */
+export async function uploadRandomMatrix(
+  shape: readonly number[],
+  storage: MatrixStorage,
+  { deviation, stream, device }: RandomMatrixOptions,
+): Promise<Weight> {
   const made =
-    typeof kept === 'number'
-      ? quantizedWeight(shape[0]!, columns, kept, deviation, stream)
-      : denseWeight(shape, kept, deviation, stream);
+    typeof storage === 'number'
+      ? quantizedWeight(shape[0]!, shape[1]!, storage, deviation, stream)
+      : denseWeight(shape, storage, deviation, stream);
   if (isQuantized(made)) await evaluate([made.codes, made.scales, made.offsets!], { device });
   else await upload([made], device);
   return made;

@@ -3,7 +3,7 @@ import type { ScaleOptions } from '../subjects/scale.ts';
 
 /** An image of 672 × 896 pixels: 3,072 patches, 768 visual tokens; the prompt has 256 tokens of text beside them. */
 export const fullScale: ScaleOptions = {
-  device: 'wasm relaxed',
+  device: 'wasm',
   // What `mindseye quantize --format mixed` makes.
   storage: { decoder: 4, table: 8, vision: 'bf16' },
   layers: 36,

@@ -1,39 +1,48 @@
 /** Sizes of the matrix products C[m, n] = A[m, k] · B[k, n] that are compared, and their operands. */
+import { checkElements, filled } from '../work.ts';
+
 export interface MatmulShape {
-  readonly name: string;
   readonly m: number;
-  readonly n: number;
   readonly k: number;
+  readonly n: number;
 }
 
-export const matmulShapes: readonly MatmulShape[] = [
-  { name: '256³', m: 256, n: 256, k: 256 },
-  { name: '512³', m: 512, n: 512, k: 512 },
-  { name: 'tiny MLP 640×256×96', m: 640, n: 256, k: 96 },
-  { name: '3B projection 64×2048×2048', m: 64, n: 2048, k: 2048 },
-  { name: '3B decoding 1×2048×2048', m: 1, n: 2048, k: 2048 },
-];
+const square = (size: number): MatmulShape => ({ m: size, k: size, n: size });
+
+/** By name, m × k × n. The last two are bound by reading B, the others by arithmetic. */
+export const matmulShapes = {
+  '512³': square(512),
+  '1024³': square(1024),
+  '2048³': square(2048),
+  'prompt 512×2048×2048': { m: 512, k: 2048, n: 2048 },
+  'prompt 64×2048×2048': { m: 64, k: 2048, n: 2048 },
+  'tiny MLP 640×96×256': { m: 640, k: 96, n: 256 },
+  'token 1×2048×2048': { m: 1, k: 2048, n: 2048 },
+  'token 1×2048×11008': { m: 1, k: 2048, n: 11_008 },
+} as const satisfies Readonly<Record<string, MatmulShape>>;
+
+export type MatmulShapeName = keyof typeof matmulShapes;
+export const matmulShapeNames = Object.keys(matmulShapes) as MatmulShapeName[];
 
 export const gigaflop = ({ m, n, k }: MatmulShape): number => (2 * m * n * k) / 1e9;
 
 /** Values from -0.5 to 0.5, the same in every process. */
 export function matrix(rows: number, columns: number, factor: number): Float32Array {
-  return Float32Array.from({ length: rows * columns }, (_, i) => ((i * factor) % 1009) / 1008 - 0.5);
+  return filled(rows * columns, (i) => ((i * factor) % 1009) / 1008 - 0.5);
 }
 
 export const operandA = ({ m, k }: MatmulShape): Float32Array => matrix(m, k, 7);
 export const operandB = ({ n, k }: MatmulShape): Float32Array => matrix(k, n, 13);
 
-/** The exact value of some elements of C, spread over it. */
-export function checkProduct({ m, n, k, name }: MatmulShape, c: ArrayLike<number>): void {
-  const [a, b] = [operandA({ m, n, k, name }), operandB({ m, n, k, name })];
-  for (const place of [0, 0.37, 0.71, 0.999]) {
-    const [row, column] = [Math.floor(place * m), Math.floor(place * n)];
-    let expected = 0;
-    for (let i = 0; i < k; i++) expected += a[row * k + i]! * b[i * n + column]!;
-    const actual = c[row * n + column]!;
-    if (!(Math.abs(actual - expected) <= 1e-3 * Math.max(1, Math.abs(expected)))) {
-      throw new Error(`${name}: element [${row}, ${column}] is ${actual}, it should be ${expected}`);
-    }
-  }
+/** Compares some elements of C, spread over it, with their exact values. */
+export function checkProduct(name: MatmulShapeName, c: ArrayLike<number>): void {
+  const { m, n, k } = matmulShapes[name];
+  const [a, b] = [operandA({ m, n, k }), operandB({ m, n, k })];
+  const exact = (index: number): number => {
+    const [row, column] = [Math.floor(index / n), index % n];
+    let sum = 0;
+    for (let i = 0; i < k; i++) sum += a[row * k + i]! * b[i * n + column]!;
+    return sum;
+  };
+  checkElements(name, c, exact, { size: m * n });
 }

@@ -52,7 +52,7 @@ function planTraining(engine: EngineName, gradientCheckpointing: boolean): Plan 
   const outputs = flatten(trainingStep(gradientCheckpointing)(state, batch));
   const donated = new Set(flatten(state));
   const inputs = [...donated, ...flatten(batch), ...languageWeights];
-  return buildPlan({ outputs, inputs, donated, device: engines[engine]() });
+  return buildPlan({ outputs, inputs, donated, device: engines[engine].open() });
 }
 
 function describeTraining({ arena, inputBytes, outputBytes, peakBytes, steps }: Plan, minimumBytes: number) {
@@ -81,7 +81,7 @@ export const open: OpenSubject<PlanningOptions> = async ({ engine, repetitions }
       return {
         'trace: µs per node': traceTime(repetitions).microseconds,
         'decode plan, first in a process: ms': await firstPlanOfAProcess(),
-        'decode plan, new structure: ms': planDecoding(engines[engine]()).milliseconds,
+        'decode plan, new structure: ms': planDecoding(engines[engine].open()).milliseconds,
         'decode plan, known structure: ms': planDecoding(device).milliseconds,
         'compiled step: µs per op': compiled,
         'evaluate: µs per op': evaluated,

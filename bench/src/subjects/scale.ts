@@ -13,6 +13,8 @@ import { openScaleDevice } from '../scale/devices.ts';
 import { type Programs, openPrograms } from '../scale/programs.ts';
 import { type ScaleStorage, matrixBytes, randomModel } from '../scale/random-weights.ts';
 
+export const DECODING = 'decoding: ms per token';
+
 export interface ScaleOptions {
   readonly [key: string]: Json;
   readonly device: string;
@@ -27,7 +29,7 @@ export interface ScaleOptions {
 }
 
 /** The true shape, or one with fewer layers. */
-function shapeOf({ layers, blocks }: ScaleOptions): Qwen2_5_VLConfig {
+export function shapeOf({ layers, blocks }: ScaleOptions): Qwen2_5_VLConfig {
   const config = presets['qwen2.5-vl-3b']();
   const { fullattBlockIndexes } = config.visionConfig;
   return {
@@ -105,7 +107,7 @@ async function measure(programs: Programs, { promptTokens, newTokens }: ScaleOpt
     'vision tower: s': vision.clock,
     'prompt: s': prompt.clock,
     'prompt: tokens/s': promptTokens / prompt.clock,
-    'decoding: ms per token': (1000 * decoding.clock) / newTokens,
+    [DECODING]: (1000 * decoding.clock) / newTokens,
     'decoding: tokens/s': newTokens / decoding.clock,
   };
   return { times, timings: { vision, prompt, decoding }, visualTokens };

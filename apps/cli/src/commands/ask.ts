@@ -6,7 +6,7 @@ import { readImage, readVideoFrames } from '@mindseye/qwen-vl/node';
 import { Command, Option } from 'commander';
 import { describeGrounding } from '../ask/describe-grounding.js';
 import { writeHeatMaps } from '../heat-map/write.js';
-import { openNamedDevice } from '../shared/device.js';
+import { type DeviceChoice, openNamedDevice } from '../shared/device.js';
 import { UsageError } from '../shared/errors.js';
 import { outputFileExists } from '../shared/folder.js';
 import { type GenerationFlags, addGenerationOptions, answerOptions, answerText } from '../shared/generation.js';
@@ -20,11 +20,13 @@ import {
   integer,
   jsonOption,
   number,
+  threadsOption,
+  tierOption,
   type WeightDType,
 } from '../shared/options.js';
 import type { Terminal } from '../shared/terminal.js';
 
-interface AskOptions extends ModelSourceOptions, GenerationFlags {
+interface AskOptions extends ModelSourceOptions, GenerationFlags, DeviceChoice {
   readonly model: string;
   readonly adapter?: string;
   readonly image: readonly string[];
@@ -35,7 +37,6 @@ interface AskOptions extends ModelSourceOptions, GenerationFlags {
   readonly maxVisualTokens?: number;
   readonly heatmap?: string;
   readonly condition: Condition;
-  readonly device: string;
   readonly dtype: WeightDType;
   readonly json?: true;
 }
@@ -56,6 +57,8 @@ export function askCommand(terminal: Terminal): Command {
     .addOption(new Option('--condition <name>', 'restriction to answer under').choices(CONDITIONS).default('standard'));
   return addGenerationOptions(addModelSourceOptions(command))
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(tierOption())
     .addOption(dtypeOption())
     .addOption(jsonOption())
     .addHelpText(
@@ -114,7 +117,7 @@ async function ask(
   const images = await Promise.all(options.image.map((file) => readImage(file)));
   const reading = { sampling: {}, ...(framesPerSecond !== undefined && { framesPerSecond }) };
   const videos = await Promise.all(options.video.map((path) => readVideoFrames(path, reading)));
-  const device = await openNamedDevice(options.device);
+  const device = await openNamedDevice(options);
   const { model, generation } = await openLatentModel(options.model, options.adapter, device, { ...options, terminal });
   const { tokenizer, imageProcessor } = model.processor;
 

@@ -11,19 +11,18 @@ import {
   examplesFolder,
 } from '../demo/pictures.js';
 import { writeHeatMaps } from '../heat-map/write.js';
-import { openNamedDevice } from '../shared/device.js';
+import { type DeviceChoice, openNamedDevice } from '../shared/device.js';
 import { UsageError } from '../shared/errors.js';
 import { outputFileExists } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
 import { openLatentModel } from '../shared/model.js';
-import { deviceOption, jsonOption } from '../shared/options.js';
+import { deviceOption, jsonOption, threadsOption, tierOption } from '../shared/options.js';
 import type { Colors, Terminal } from '../shared/terminal.js';
 
-interface DemoOptions {
+interface DemoOptions extends DeviceChoice {
   readonly model?: string;
   readonly adapter?: string;
   readonly heatmap: string;
-  readonly device: string;
   readonly json?: true;
 }
 
@@ -40,6 +39,8 @@ export function demoCommand(terminal: Terminal): Command {
       'mindseye-demo-heatmap.png',
     )
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(tierOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -49,7 +50,7 @@ export function demoCommand(terminal: Terminal): Command {
       await outputFileExists(options.heatmap);
       const questions = await questionsOf(image, question);
       const folders = await foldersOf(options);
-      const device = await openNamedDevice(options.device);
+      const device = await openNamedDevice(options);
       const { model } = await openLatentModel(folders.model, folders.adapter, device, { terminal });
       const answers: DemoAnswer[] = [];
       for (const asked of questions) {

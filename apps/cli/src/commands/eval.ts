@@ -13,16 +13,25 @@ import {
 import { Command, Option } from 'commander';
 import { type EvaluationReport, reportText } from '../eval/report.js';
 import { type RecordsByCondition, evaluateConditions } from '../eval/run.js';
-import { openNamedDevice } from '../shared/device.js';
+import { type DeviceChoice, openNamedDevice } from '../shared/device.js';
 import { CommandError, UsageError } from '../shared/errors.js';
 import { examplesOf } from '../shared/help.js';
 import { openLatentModel } from '../shared/model.js';
 import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions } from '../shared/model-files.js';
-import { deviceOption, dtypeOption, integer, jsonOption, shard, type WeightDType } from '../shared/options.js';
+import {
+  deviceOption,
+  dtypeOption,
+  integer,
+  jsonOption,
+  shard,
+  threadsOption,
+  tierOption,
+  type WeightDType,
+} from '../shared/options.js';
 import { answerBudget, latentSolver } from '../shared/solver.js';
 import type { Terminal } from '../shared/terminal.js';
 
-interface EvalOptions extends ModelSourceOptions {
+interface EvalOptions extends ModelSourceOptions, DeviceChoice {
   readonly model: string;
   readonly adapter?: string;
   readonly task: string;
@@ -34,7 +43,6 @@ interface EvalOptions extends ModelSourceOptions {
   readonly maxNewTokens?: number;
   readonly output?: string;
   readonly resume: boolean;
-  readonly device: string;
   readonly dtype: WeightDType;
   readonly json?: true;
 }
@@ -54,6 +62,8 @@ export function evalCommand(terminal: Terminal): Command {
     .option('--output <file.jsonl>', 'write one record per sample')
     .option('--resume', 'go on with the records in the output file', false)
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(tierOption())
     .addOption(dtypeOption())
     .addOption(jsonOption())
     .addHelpText(
@@ -80,7 +90,7 @@ async function measure(options: EvalOptions, terminal: Terminal): Promise<Evalua
     throw new UsageError(
       `--limit ${limit}: the ${split} split of ${task.name} has ${task.splits[split]}; give at most that`,
     );
-  const device = await openNamedDevice(options.device);
+  const device = await openNamedDevice(options);
   const { model, name, fingerprint } = await openLatentModel(options.model, options.adapter, device, {
     ...options,
     terminal,

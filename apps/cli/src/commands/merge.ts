@@ -6,24 +6,23 @@ import { saveCheckpoint } from '@mindseye/qwen-vl/node';
 import type { SafetensorsEntry } from '@mindseye/tensor-core';
 import { writeJsonAtomic } from '@mindseye/tensor-core/node';
 import { Command } from 'commander';
-import { openNamedDevice } from '../shared/device.js';
+import { type DeviceChoice, openNamedDevice } from '../shared/device.js';
 import { copyAllButWeights, copyFiles } from '../shared/copy-files.js';
 import { InterruptedError } from '../shared/errors.js';
 import { checkEmptyFolder } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
 import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions, openFolder } from '../shared/model-files.js';
 import { openAdapter } from '../shared/model.js';
-import { deviceOption, jsonOption } from '../shared/options.js';
+import { deviceOption, jsonOption, threadsOption, tierOption } from '../shared/options.js';
 import { startProgress } from '../shared/progress.js';
 import { writeFolder } from '../shared/staging.js';
 import type { Terminal } from '../shared/terminal.js';
 
-interface MergeOptions extends ModelSourceOptions {
+interface MergeOptions extends ModelSourceOptions, DeviceChoice {
   readonly model: string;
   readonly adapter: string;
   readonly out: string;
   readonly force: boolean;
-  readonly device: string;
   readonly json?: true;
 }
 
@@ -44,6 +43,8 @@ export function mergeCommand(terminal: Terminal): Command {
   )
     .option('--force', 'write into a folder that is not empty', false)
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(tierOption())
     .addOption(jsonOption())
     .addHelpText('after', examplesOf('mindseye merge --model base --adapter counter --out counter-merged'))
     .action(async (options: MergeOptions) => {
@@ -66,7 +67,7 @@ async function merge(options: MergeOptions, terminal: Terminal): Promise<MergeSu
   const { adapter, folder: adapterFolder } = await openAdapter(options.adapter, config, adapterAccess);
   const source = await folder.checkpoint();
   try {
-    const merged = mergeCheckpoint(source, config, adapter, await openNamedDevice(options.device));
+    const merged = mergeCheckpoint(source, config, adapter, await openNamedDevice(options));
     const json = (await folder.json('config.json')) as object;
     await write(options.out, terminal, merged.entries, async (staging) => {
       await copyAllButWeights(folder.files, staging);

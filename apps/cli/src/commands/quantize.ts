@@ -8,16 +8,16 @@ import { Command, Option } from 'commander';
 import { canBeMeasured, measureFolder } from '../quantize/measure.js';
 import { type QuantizationReport, quantizationReport, reportText } from '../quantize/report.js';
 import { writeQuantizedModel } from '../quantize/write-model.js';
-import { openNamedDevice } from '../shared/device.js';
+import { type DeviceChoice, openNamedDevice } from '../shared/device.js';
 import { CommandError, InterruptedError, UsageError, describeError } from '../shared/errors.js';
 import { checkEmptyFolder } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
 import { MODEL_ARGUMENT, type ModelSourceOptions, addModelSourceOptions, openFiles } from '../shared/model-files.js';
-import { deviceOption, jsonOption } from '../shared/options.js';
+import { deviceOption, jsonOption, threadsOption, tierOption } from '../shared/options.js';
 import { type Progress, startProgress } from '../shared/progress.js';
 import type { Terminal } from '../shared/terminal.js';
 
-interface QuantizeOptions extends ModelSourceOptions {
+interface QuantizeOptions extends ModelSourceOptions, DeviceChoice {
   readonly model: string;
   readonly out: string;
   readonly format: QuantizationName;
@@ -25,7 +25,6 @@ interface QuantizeOptions extends ModelSourceOptions {
   readonly vision: boolean;
   readonly evaluate: boolean;
   readonly force: boolean;
-  readonly device: string;
   readonly json?: true;
 }
 
@@ -46,6 +45,8 @@ export function quantizeCommand(terminal: Terminal): Command {
     .option('--no-evaluate', 'do not measure the result against the source')
     .option('--force', 'write into a folder that is not empty', false)
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(tierOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -66,7 +67,7 @@ async function run(options: QuantizeOptions, terminal: Terminal): Promise<Quanti
   if (await isSamePlace(model, out)) throw new UsageError(`--out ${out} is the model itself; name another folder`);
   const files = await openFiles(model, { ...options, terminal });
   const source = await ModelFolder.open(files, ['config', 'weights']);
-  const device = await openNamedDevice(options.device);
+  const device = await openNamedDevice(options);
   const plan = await attempt(terminal, `interrupted; ${out} was not written`, (signal, progress) =>
     writeQuantizedModel(source, out, {
       policy: { format: options.format, groupSize: groupSizes[options.groupSize], vision: options.vision },

@@ -4,7 +4,7 @@ import { type TaskDefinition, tasks } from '@mindseye/eval';
 import { methods } from '@mindseye/latent-reasoning';
 import { writeJsonAtomic } from '@mindseye/tensor-core/node';
 import { Command, Option } from 'commander';
-import { openNamedDevice } from '../shared/device.js';
+import { type DeviceChoice, openNamedDevice } from '../shared/device.js';
 import { CommandError, UsageError } from '../shared/errors.js';
 import { listFolder } from '../shared/folder.js';
 import { examplesOf } from '../shared/help.js';
@@ -17,6 +17,8 @@ import {
   integerList,
   jsonOption,
   number,
+  threadsOption,
+  tierOption,
   type WeightDType,
 } from '../shared/options.js';
 import { startProgress } from '../shared/progress.js';
@@ -30,7 +32,7 @@ import { saveResult } from '../train/result.js';
 import { type RunResult, prepareFolder, removeRunState, runFiles, runTraining } from '../train/run.js';
 import { validationAccuracy } from '../train/validation.js';
 
-interface TrainOptions extends RecipeOptions, ModelSourceOptions {
+interface TrainOptions extends RecipeOptions, ModelSourceOptions, DeviceChoice {
   readonly model: string;
   readonly task: string;
   readonly output: string;
@@ -39,7 +41,6 @@ interface TrainOptions extends RecipeOptions, ModelSourceOptions {
   readonly microBatchSize?: number;
   readonly gradientCheckpointing: boolean;
   readonly seed: number;
-  readonly device: string;
   readonly dtype: WeightDType;
   readonly validate: number;
   readonly saveEvery?: number;
@@ -77,6 +78,8 @@ export function trainCommand(terminal: Terminal): Command {
     .option('--lora-dropout <x>', 'dropout of the adapters', number(0, 0.999))
     .option('--seed <n>', 'seed of order, dropout and new weights', integer(0), 42)
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(tierOption())
     .addOption(dtypeOption())
     .option('--validate <n>', 'keep the epoch that is best on n validation samples; 0 keeps the last', integer(0), 0)
     .option('--save-every <steps>', 'steps between checkpoints (default: an epoch)', integer(1))
@@ -111,7 +114,7 @@ async function train(
   const task = tasks[options.task]!;
   checkValidation(options, task);
   await checkOutput(options);
-  const device = await openNamedDevice(options.device);
+  const device = await openNamedDevice(options);
   const base = await openBaseModel(options.model, { ...options, terminal }, device);
   const latentIds = addLatentTokens(base.processor.tokenizer, method.latentTokens, base.config.textConfig.vocabSize);
   const data = taskTrainingSet({

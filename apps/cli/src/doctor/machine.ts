@@ -45,7 +45,13 @@ const searches: Readonly<Record<string, () => Promise<{ readonly device: Device;
   reference: () => Promise.resolve({ device: createReferenceDevice(), detail: 'plain loops' }),
   wasm: async () => {
     const device = (await import('@mindseye/wasm-backend')).createWasmDevice();
-    return { device, detail: `WebAssembly, instruction tier ${device.tier}` };
+    const { tier, tierReason, threads, maximumBytes } = device.report();
+    const parts = [
+      `WebAssembly, instruction tier ${tier}: ${tierReason}`,
+      `${threads} thread${threads === 1 ? '' : 's'}`,
+      `at most ${gibibytes(maximumBytes)}`,
+    ];
+    return { device, detail: parts.join('; ') };
   },
   webgpu: async () => {
     const device = await (await import('@mindseye/webgpu-backend')).openDevice();

@@ -1,9 +1,23 @@
 /** The devices a command can compute on, by name. */
 import { type Device, createReferenceDevice, setDefaultDevice, setMemoryBudget } from '@mindseye/tensor-core';
 import { collectGarbage } from '@mindseye/tensor-core/node';
+import type { Tier } from '@mindseye/wasm-backend';
+import { UsageError } from './errors.js';
 
-const devices: Readonly<Record<string, () => Promise<Device>>> = {
-  wasm: async () => (await import('@mindseye/wasm-backend')).createWasmDevice(),
+/** What the options of a command say about its device. */
+export interface DeviceChoice {
+  readonly device: string;
+  /** Of the CPU device. */
+  readonly threads?: number;
+  readonly tier?: Tier;
+}
+
+export const tierNames: readonly Tier[] = ['simd128', 'relaxed', 'revectorized'];
+
+type CpuChoice = Omit<DeviceChoice, 'device'>;
+
+const devices: Readonly<Record<string, (choice: CpuChoice) => Promise<Device>>> = {
+  wasm: async (choice) => (await import('@mindseye/wasm-backend')).createWasmDevice(choice),
   webgpu: async () => (await import('@mindseye/webgpu-backend')).openDevice(),
   reference: () => Promise.resolve(createReferenceDevice()),
 };
@@ -17,8 +31,11 @@ export const deviceNames: readonly string[] = ['auto', ...Object.keys(devices)];
 const memoryBudget = 256 * 2 ** 20;
 
 /** Opens a device and makes it the default of this process. */
-export async function openNamedDevice(name: string): Promise<Device> {
-  const device = await devices[name === 'auto' ? AUTOMATIC : name]!();
+export async function openNamedDevice({ device: asked, threads, tier }: DeviceChoice): Promise<Device> {
+  const name = asked === 'auto' ? AUTOMATIC : asked;
+  if (name !== AUTOMATIC && (threads ?? tier) !== undefined)
+    throw new UsageError(`--threads and --tier are for the CPU device: leave them out, or --device ${name}`);
+  const device = await devices[name]!({ ...(threads !== undefined && { threads }), ...(tier && { tier }) });
   setDefaultDevice(device);
   setMemoryBudget(device, { bytes: memoryBudget, collect: collectGarbage });
   return device;

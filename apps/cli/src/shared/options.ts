@@ -1,7 +1,7 @@
 /** Parsers of option values. What they refuse is a usage error that names the option and what it takes. */
 import { InvalidArgumentError, Option } from 'commander';
 import { quantizationNames } from '@mindseye/qwen-vl';
-import { deviceNames } from './device.js';
+import { deviceNames, tierNames } from './device.js';
 
 /** A whole number from `least` to `most`. */
 export function integer(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -42,6 +42,16 @@ export const deviceOption = (): Option =>
   new Option('--device <name>', 'what computes; auto is the WebAssembly CPU device')
     .choices(deviceNames)
     .default('auto');
+
+export const threadsOption = (): Option =>
+  new Option('--threads <count>', 'threads of the CPU device; one per processor, at most 16, when left out').argParser(
+    integer(1, 256),
+  );
+
+export const tierOption = (): Option =>
+  new Option('--tier <name>', 'instructions of the CPU device; the best of this machine when left out').choices(
+    tierNames,
+  );
 
 export const jsonOption = (): Option => new Option('--json', 'print one JSON object on stdout');
 

@@ -9,7 +9,7 @@ import {
   samplingOf,
 } from '@mindseye/qwen-vl';
 import { flatten, weightBytes } from '@mindseye/tensor-core';
-import { openNamedDevice, watchMemory } from './devices.js';
+import { describeDevice, openNamedDevice, watchMemory } from './devices.js';
 import { loadModel } from './load-model.js';
 import { type ModelParts, assembleModel } from './model-parts.js';
 import { openPicture } from './open-picture.js';
@@ -44,7 +44,7 @@ export class AnswerDesk {
     const bytes = Object.values(weights).reduce((sum, weight) => sum + weightBytes(weight), 0);
     watchMemory(device, bytes);
     return {
-      device: device.name,
+      device: describeDevice(device),
       parameters: parameterCount(config),
       adapterParameters: added.reduce((sum, { size }) => sum + size, 0),
       weightBytes: bytes,

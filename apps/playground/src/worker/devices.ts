@@ -1,6 +1,6 @@
 /** The devices a model can run on. */
 import { type Device, setMemoryBudget } from '@mindseye/tensor-core';
-import { createWasmDevice } from '@mindseye/wasm-backend';
+import { type WasmDevice, createWasmDevice } from '@mindseye/wasm-backend';
 import { openDevice } from '@mindseye/webgpu-backend';
 import type { DeviceName } from './protocol.js';
 
@@ -10,6 +10,12 @@ const openers: Readonly<Record<DeviceName, () => Promise<Device>>> = {
 };
 
 export const openNamedDevice = (name: DeviceName): Promise<Device> => openers[name]();
+
+/** What a device is called on the page: the CPU with the threads that it has here. */
+export function describeDevice(device: Device | WasmDevice): string {
+  if (!('threads' in device)) return device.name;
+  return `${device.name}, ${device.threads} thread${device.threads === 1 ? '' : 's'}`;
+}
 
 /** For all but the weights, in bytes. */
 const WORKING_BUDGET = 512 * 2 ** 20;

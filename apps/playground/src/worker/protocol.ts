@@ -53,7 +53,7 @@ export type PictureSource =
   | { readonly kind: 'file'; readonly file: File };
 
 export interface ModelSummary {
-  /** What the device calls itself, such as `wasm relaxed-simd`. */
+  /** What the device is called, such as `wasm relaxed, 8 threads`. */
   readonly device: string;
   readonly parameters: number;
   readonly adapterParameters: number;

@@ -108,7 +108,8 @@ export function compile<Arguments extends readonly unknown[], Result>(
     try {
       results = await executable.run(buffers);
     } catch (error) {
-      // Nothing was taken over: the donors still hold their values, and a loop can go on from them.
+      // Nothing was taken over: the donors still hold their values, and a loop can go on from them. (After a failure of the
+      // device itself they may be partly overwritten; its error says so.)
       operands.forEach((tensor, i) => {
         if (given.has(tensor)) materialize(tensor, on, buffers[i]!);
       });

@@ -124,10 +124,13 @@ export function buildPlan({
     inputBytes,
     outputBytes,
     peakBytes: inputBytes + outputBytes + placement.arena.byteLength,
-    explain() {
-      return explainPlan(this);
-    },
+    explain: explainThis,
   };
+}
+
+/** Not a closure of `buildPlan`: plans are cached, and one would keep the tensors that its first run was given. */
+function explainThis(this: Plan): string {
+  return explainPlan(this);
 }
 
 function optimise(lowered: LoweredProgram, device: PlanRequest['device'], passes: PlanPasses): Program {

@@ -108,7 +108,10 @@ export class Banks {
     } catch (cause) {
       throw new WasmMemoryError('the host refuses another WebAssembly memory: use a smaller batch or model', { cause });
     }
-    const host = this.#engine.instantiate(emitTransfer(sharedMemory), { bank: memory });
+    const host = this.#engine.instantiate(emitTransfer(sharedMemory), {
+      family: 'transfer',
+      memories: { bank: memory },
+    });
     const [fetch, store] = [host.kernel('fetch'), host.kernel('store')];
     const bank = { heap: new Heap(memory), host, fetch, store };
     this.#banks.push(bank);

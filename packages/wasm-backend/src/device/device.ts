@@ -7,6 +7,7 @@
 import { type Device, byteSizeOf, sizeOf } from '@mindseye/tensor-core';
 import { createExpressions } from '../expressions/expressions.js';
 import { type Kernels, type Tier, createKernels } from '../kernels/index.js';
+import { supportsBanks } from './banks.js';
 import { DeviceMemory, type DeviceMemoryOptions, type WasmBuffer } from './device-memory.js';
 import { lowerPlan } from './executable.js';
 import { isStep } from './step.js';
@@ -14,6 +15,10 @@ import { isStep } from './step.js';
 export interface WasmDeviceOptions {
   /** Forces an instruction tier; when left out, the best of this engine that passes its self-test. */
   readonly tier?: Tier;
+  /**
+   * False: `revectorized`, which rests on an experiment of V8's, is not chosen even where its kernels pass their bit check.
+   */
+  readonly revectorize?: boolean;
   /**
    * Threads that kernels are divided over, the calling one among them; one per processor, at most 16, when left out. Results do
    * not depend on it. They start with the first large kernel, sleep when there is nothing to do and end with the process. There
@@ -34,11 +39,33 @@ export interface WasmDeviceOptions {
 
 export interface WasmDevice extends Device {
   readonly tier: Kernels['tier'];
-  /** Threads that kernels may be divided over. */
+  /** Threads that kernels may be divided over, the calling one among them. */
   readonly threads: number;
+  /** Threads that are running beside the calling one. */
+  readonly runningThreads: number;
+  /** What the device has found and been given. */
+  report(): WasmReport;
+}
+
+/** What a device has found and been given. */
+export interface WasmReport {
+  readonly tier: Kernels['tier'];
+  /** Why this tier, in words. */
+  readonly tierReason: string;
+  readonly threads: number;
+  /** How often threads were started; more than once only where some were lost. */
+  readonly threadStarts: number;
+  /** Why threads were lost last, where some were. */
+  readonly threadsLost: string | undefined;
+  /** Whether the memory is shared between threads. */
+  readonly sharedMemory: boolean;
+  /** Most bytes of all its memories; a memory that was given may end earlier. */
+  readonly maximumBytes: number;
 }
 
 const MAXIMUM_BYTES = 64 * 2 ** 30;
+/** What 32-bit addresses reach. */
+const MEMORY_BYTES = 2 ** 32;
 
 export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
   const { poison = false, maximumBytes = MAXIMUM_BYTES, ...ofKernels } = options;
@@ -49,10 +76,26 @@ export function createWasmDevice(options: WasmDeviceOptions = {}): WasmDevice {
 export function deviceOn(kernels: Kernels, limits: DeviceMemoryOptions, poison = false): WasmDevice {
   const memory = new DeviceMemory(kernels.engine, limits);
   const machine = { kernels, expressions: createExpressions(kernels), memory, poison };
+  const { threads, sharedMemory } = kernels.engine;
+  const count = (): number => (sharedMemory ? threads.count : 1);
   return {
     name: `wasm ${kernels.tier}`,
     tier: kernels.tier,
-    threads: kernels.engine.sharedMemory ? kernels.engine.threads.count : 1,
+    get threads() {
+      return count();
+    },
+    get runningThreads() {
+      return threads.running;
+    },
+    report: () => ({
+      tier: kernels.tier,
+      tierReason: kernels.tierReason,
+      threads: count(),
+      threadStarts: threads.started,
+      threadsLost: threads.lost,
+      sharedMemory,
+      maximumBytes: Math.max(MEMORY_BYTES, supportsBanks() ? limits.maximumBytes : 0),
+    }),
     canOverwrite: () => true,
     supports: isStep,
     upload(data, spec) {

@@ -15,19 +15,16 @@ import {
   checkGuard,
   byteLengthOf,
 } from '@mindseye/tensor-core';
-import type { Expressions } from '../expressions/expressions.js';
-import type { Kernels } from '../kernels/index.js';
+import { registerCleaner } from '../threads/environment.js';
 import { isBanked } from './banks.js';
 import type { DeviceMemory, WasmBuffer } from './device-memory.js';
 import { heapAlignment } from './heap.js';
 import { poisonOf } from './poison.js';
 import { bankedRoots } from './banked-roots.js';
 import { keptForms } from './kept-steps.js';
-import { type StepContext, prepareStep } from './step.js';
+import { type StepContext, type StepMachine, prepareSteps } from './step.js';
 
-export interface Machine {
-  readonly kernels: Kernels;
-  readonly expressions: Expressions;
+export interface Machine extends StepMachine {
   readonly memory: DeviceMemory;
   /** Overwrite memory that holds no value, so that reading it shows. */
   readonly poison: boolean;
@@ -35,8 +32,9 @@ export interface Machine {
 
 const align = (bytes: number): number => Math.ceil(bytes / heapAlignment) * heapAlignment;
 
-export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: Machine): Executable {
-  const steps = plan.steps.map((step) => prepareStep(step, plan.values, kernels, expressions));
+export function lowerPlan(plan: Plan, machine: Machine): Executable {
+  const { kernels, memory, poison } = machine;
+  const steps = prepareSteps(plan, machine);
   const scratchAt = align(plan.arena.byteLength);
   const scratchBytes = steps.reduce((most, step) => Math.max(most, step.scratchBytes), 0);
   const workingBytes = scratchAt + align(scratchBytes);
@@ -49,6 +47,7 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
   /** What a step checks right before it runs, because it looks at what other steps compute. */
   const late = plan.steps.map((step, i) => (step.op.guard && !checked.has(i) ? step : undefined));
   const traps = poison ? poisonOf(plan, kernels.memory) : undefined;
+  const cleanRegisters = kernels.tier === 'revectorized' ? registerCleaner() : undefined;
   const forms = keptForms(plan, steps, memory);
   /** Address of every value; runs do not overlap, so one list serves all. */
   const pointers = plan.places.map(() => 0);
@@ -71,6 +70,7 @@ export function lowerPlan(plan: Plan, { kernels, expressions, memory, poison }: 
       context.kept = forms?.of(i, inputs);
       if (banked) banked.runStep(i, pointers, () => steps[i]!.run(context));
       else steps[i]!.run(context);
+      cleanRegisters?.();
     };
     steps.forEach((_, i) => {
       if (late[i]) checkGuard(plan, late[i], read);

@@ -21,6 +21,8 @@ export interface KernelCall<Attributes> {
    * @throws Error for more bytes than `scratchBytes` of the row has said.
    */
   readonly scratch: (byteLength: number) => number;
+  /** Copies bytes from an address in a bank to the main memory. */
+  readonly fetch: (into: number, from: number, byteLength: number) => void;
   /** Room for the form that the row `keeps`, from the second run on; written here where it is fresh, only read otherwise. */
   readonly kept: KeptForm | undefined;
   /** What steps of one run share, by a key of their own: masks that every layer uses. */
@@ -52,8 +54,8 @@ export interface KernelRow<Attributes extends object = object> {
   takes?(inputs: readonly TensorSpec[], outputs: readonly TensorSpec[], attributes: Attributes): boolean;
   /** The most bytes that `run` asks `scratch` for; 0 when left out. Known before the run, so that a run allocates nothing. */
   scratchBytes?(request: KernelRequest<Attributes>): number;
-  /** Positions of inputs that `run` can read at addresses in banks; all others are brought to the main memory first. */
-  readonly readsBanks?: readonly number[];
+  /** Positions of inputs that `run` reads at addresses in banks, by `fetch`; all others are brought to the main memory first. */
+  readsBanks?(attributes: Attributes): readonly number[];
   /** A form of one input that pays to be kept while its value lasts, such as a packed weight; undefined for none. */
   keeps?(request: KernelRequest<Attributes>): KeptFormRequest | undefined;
   run(call: KernelCall<Attributes>): void;
@@ -75,6 +77,6 @@ export const columnsOf = (spec: TensorSpec): number => spec.shape.at(-1) ?? 1;
 export const rowsOf = (spec: TensorSpec): number => sizeOf(spec.shape.slice(0, -1));
 
 /** Sets the bytes of a value to 0. */
-export function clear({ buffer }: WebAssembly.Memory, { pointer, shape, dtype }: KernelOperand): void {
-  new Uint8Array(buffer, pointer, sizeOf(shape) * byteSizeOf(dtype)).fill(0);
+export function clear(kernels: Pick<Kernels, 'fill'>, { pointer, shape, dtype }: KernelOperand): void {
+  kernels.fill(pointer, 0, sizeOf(shape) * byteSizeOf(dtype));
 }

@@ -3,6 +3,7 @@ import type { Op, TensorSpec } from '@mindseye/tensor-core';
 import type { KernelRow, KernelRows } from './kernel-row.js';
 import { attentionRows } from './rows/attention.js';
 import { elementwiseRows } from './rows/elementwise.js';
+import { imageRows } from './rows/images.js';
 import { indexedRows } from './rows/indexed.js';
 import { movementRows } from './rows/movement.js';
 import { optimizerRows } from './rows/optimizer.js';
@@ -28,6 +29,7 @@ const kernelTable: KernelRows = {
   ...movementRows,
   ...indexedRows,
   ...randomRows,
+  ...imageRows,
 };
 
 /** Ops whose own loops go over their operands once, where the ops they decompose into would go many times. */

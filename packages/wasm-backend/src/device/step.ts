@@ -6,15 +6,17 @@ import {
   type FusedExpression,
   type HostTensor,
   type Op,
+  type Plan,
   type PlanStep,
   type TensorSpec,
   fusedExpressionOp,
   hostView,
 } from '@mindseye/tensor-core';
 import { canEmit } from '../expressions/emit-expression.js';
-import type { Expressions } from '../expressions/expressions.js';
+import type { ExpressionApplication, Expressions } from '../expressions/expressions.js';
 import { expressionOf } from '../expressions/single-op.js';
 import type { Kernels } from '../kernels/index.js';
+import type { DeviceMemory } from './device-memory.js';
 import type { KeptForm } from './kept-forms.js';
 import type { KernelCall, KernelOperand, KernelRow } from './kernel-row.js';
 import { type Application, kernelFor, loopOps } from './kernel-table.js';
@@ -57,26 +59,39 @@ export function isStep(op: Op, inputs: readonly TensorSpec[], attributes: object
 const hasKernel = (application: Application): boolean =>
   kernelFor(application) !== undefined || generatedFor(application) !== undefined;
 
-export function prepareStep(
-  { op, inputs, outputs, attributes }: PlanStep,
-  values: readonly TensorSpec[],
-  kernels: Kernels,
-  expressions: Expressions,
-): Step {
+export interface StepMachine {
+  readonly kernels: Kernels;
+  readonly expressions: Expressions;
+  readonly memory: Pick<DeviceMemory, 'transfer'>;
+}
+
+/** All steps of a plan. The expressions among them are made in one module. */
+export function prepareSteps(plan: Plan, { kernels, expressions, memory }: StepMachine): Step[] {
+  const chosen = plan.steps.map((step) => ({ step, ...implementationOf(step, plan.values) }));
+  expressions.prepare(chosen.flatMap(({ generated }) => generated ?? []));
+  return chosen.map(({ step, row, generated }) => {
+    if (row) return rowStep(row, step, plan.values, kernels, memory);
+    if (!generated)
+      return { scratchBytes: 0, run: ({ pointers }) => runLoops(step, plan.values, kernels, pointers) };
+    const used = [...step.outputs, ...step.inputs];
+    const kernel = expressions.bind(generated.expression, generated.operands);
+    return { scratchBytes: 0, run: ({ pointers }) => kernel(pointers, used) };
+  });
+}
+
+/** What runs a step: a row, a generated expression, or with neither the op's own loops. */
+interface Implementation {
+  readonly row?: KernelRow;
+  readonly generated?: ExpressionApplication;
+}
+
+function implementationOf({ op, inputs, outputs, attributes }: PlanStep, values: readonly TensorSpec[]): Implementation {
   const specs = (list: readonly number[]): TensorSpec[] => list.map((value) => values[value]!);
   const application = { op, inputs: specs(inputs), outputs: specs(outputs), attributes };
   const row = kernelFor(application);
-  if (row) return rowStep(row, { op, inputs, outputs, attributes }, values, kernels);
+  if (row) return { row };
   const expression = generatedFor(application);
-  if (expression) {
-    const used = [...outputs, ...inputs];
-    const kernel = expressions.bind(expression, application.inputs);
-    return { scratchBytes: 0, run: ({ pointers }) => kernel(pointers, used) };
-  }
-  return {
-    scratchBytes: 0,
-    run: ({ pointers }) => runLoops({ op, inputs, outputs, attributes }, values, kernels, pointers),
-  };
+  return expression ? { generated: { expression, operands: application.inputs } } : {};
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -89,6 +104,7 @@ function rowStep(
   { op, inputs, outputs, attributes }: PlanStep,
   values: readonly TensorSpec[],
   kernels: Kernels,
+  memory: StepMachine['memory'],
 ): Step {
   const placed = (list: readonly number[]): PlacedOperand[] =>
     list.map((value) => ({ ...values[value]!, value, pointer: 0 }));
@@ -103,6 +119,7 @@ function rowStep(
     attributes,
     memo: new Map(),
     kept: undefined,
+    fetch: (into, from, byteLength) => memory.transfer(into, from, byteLength),
     scratch(byteLength) {
       if (byteLength > scratchBytes)
         throw new Error(
@@ -114,7 +131,7 @@ function rowStep(
   const keeps = row.keeps?.({ kernels, ...operands, attributes });
   return {
     scratchBytes,
-    readsBanks: new Set(row.readsBanks?.map((position) => inputs[position]!)),
+    readsBanks: new Set(row.readsBanks?.(attributes).map((position) => inputs[position]!)),
     keeps: keeps && { ...keeps, value: inputs[keeps.input]! },
     run({ pointers, scratch, memo, kept }) {
       for (const operand of all) operand.pointer = pointers[operand.value]!;

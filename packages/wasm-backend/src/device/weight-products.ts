@@ -6,8 +6,12 @@
  * What is not f32 is widened chunk by chunk into scratch; few rows read f32, f16 and bf16 as they lie.
  */
 import { type TensorSpec, sizeOf } from '@mindseye/tensor-core';
-import { type Kernels, type StoredMatrix, mostProductRows } from '../kernels/index.js';
-import { type KernelOperand, clear, rowsOf } from './kernel-row.js';
+import { type Kernels, type StoredMatrix, mostFewRows, mostProductRows } from '../kernels/index.js';
+import { forEachRunOfRows } from './banked-weight.js';
+import { isBanked } from './banks.js';
+import type { KeptForm } from './kept-forms.js';
+import { type KernelCall, type KernelOperand, type KeptFormRequest, clear, isF32, rowsOf } from './kernel-row.js';
+import { panelsIn, panelsOf } from './packed-weight.js';
 import { type QuantizedFormat, type WeightLayout, rowSource, weightLayout } from './stored-weight.js';
 
 export interface Product {
@@ -15,26 +19,18 @@ export interface Product {
   readonly weight: readonly KernelOperand[];
   readonly format: QuantizedFormat | null;
   readonly y: KernelOperand;
+  /** Added to every row of x·Wᵀ. */
+  readonly bias?: KernelOperand | undefined;
+  /** Elements between rows of y; its columns when left out. */
+  readonly rowStrideY?: number;
+  /** Room for the panels that `keptPanels` has asked for. */
+  readonly kept?: KeptForm | undefined;
 }
 
 export type ProductSpecs = Pick<Product, 'format'> & { readonly x: TensorSpec; readonly weight: readonly TensorSpec[] };
 
-/** Up to so many rows of x, a weight that is not f32 costs less read once for every few of them than widened for all. */
-export const mostPassedRows: number = 2 * mostProductRows;
-
-/** The product in pieces of a few rows of x. */
-export function inPasses({ x, weight, format, y }: Product): Product[] {
-  const rows = rowsOf(x);
-  const part = (operand: KernelOperand, from: number): KernelOperand => {
-    const width = operand.shape.at(-1)!;
-    const count = Math.min(mostProductRows, rows - from);
-    return { ...operand, pointer: operand.pointer + 4 * from * width, shape: [count, width] };
-  };
-  return Array.from({ length: Math.ceil(rows / mostProductRows) }, (_, pass) => {
-    const from = pass * mostProductRows;
-    return { x: part(x, from), weight, format, y: part(y, from) };
-  });
-}
+/** Widening f16 for every four rows of x costs more than widening it once. */
+const mostRowsOfF16 = 4;
 
 const layoutFor = ({ x, weight, format }: ProductSpecs): WeightLayout =>
   weightLayout(weight, format, rowsOf(x) <= mostProductRows ? 'few' : 'many');
@@ -49,6 +45,18 @@ export function productScratch(kernels: Kernels, specs: ProductSpecs): number {
     kernels.matmulScratchBytes(m, columns, chunkRows),
   ];
   return chunkBytes + scaleBytes + Math.max(...blocked);
+}
+
+/** The panels of a dense f32 weight, of y = x·Wᵀ or, `transposed`, of y = x·W, where they are worth keeping. */
+export function keptPanels(
+  kernels: Kernels,
+  [x, weight]: readonly TensorSpec[],
+  transposed: boolean,
+): KeptFormRequest | undefined {
+  const [m, [rows, columns]] = [rowsOf(x!), weight!.shape as readonly [number, number]];
+  if (!isF32(weight) || m <= (transposed ? mostFewRows : mostProductRows)) return undefined;
+  const sizes = transposed ? { n: columns, k: rows } : { n: rows, k: columns, transposeB: true };
+  return panelsOf(kernels, 1, m, sizes);
 }
 
 /** Calls `visit` for each chunk of the weight with where it lies as f32, and with the scratch that is left. */
@@ -68,31 +76,65 @@ function forEachChunk(
 
 /** y = x·Wᵀ. */
 export function multiplyByTranspose(kernels: Kernels, product: Product, working: number): void {
-  const { x, weight, format, y } = product;
+  const { x, weight, format, y, bias, kept } = product;
   const layout = layoutFor(product);
   const [m, n, k] = [rowsOf(x), layout.rows, layout.columns];
+  const { rowStrideY = n } = product;
   const [{ pointer, dtype }] = weight as readonly [KernelOperand];
-  if (!format && m <= (dtype === 'f32' ? mostProductRows : mostPassedRows)) {
+  if (!format && m <= (dtype === 'f16' ? mostRowsOfF16 : mostProductRows)) {
     const storage = dtype as StoredMatrix;
-    for (const pass of inPasses(product))
-      kernels.rowProducts({ a: pass.x.pointer, b: pointer, c: pass.y.pointer, m: rowsOf(pass.x), n, k, storage });
+    kernels.rowProducts({ a: x.pointer, b: pointer, c: y.pointer, m, n, k, storage, rowStrideC: rowStrideY });
+    addBias(kernels, y, bias);
     return;
   }
+  const isFew = m <= mostProductRows;
   forEachChunk(kernels, product, layout, working, (from, count, b, scratch) => {
-    const part = { a: x.pointer, b, c: y.pointer + 4 * from, m, n: count, k, rowStrideC: n };
-    if (m <= mostProductRows) kernels.rowProducts({ ...part, storage: 'f32' });
-    else kernels.matmul({ ...part, transposeB: true, scratch });
+    const right = { b, n: count, k, transposeB: true };
+    const part = { ...right, a: x.pointer, c: y.pointer + 4 * from, m, rowStrideC: rowStrideY };
+    if (isFew) kernels.rowProducts({ ...part, storage: 'f32' });
+    else
+      kernels.matmul({
+        ...part,
+        scratch,
+        packed: panelsIn(kernels, kept, right),
+        bias: bias && bias.pointer + 4 * from,
+      });
   });
+  if (isFew) addBias(kernels, y, bias);
+}
+
+/** y = x·Wᵀ with a weight that may lie in a bank. @param into room for a run of its rows, `bankedRunBytes`. */
+export function multiplyFromBanks(
+  product: Product,
+  fetch: KernelCall<unknown>['fetch'],
+  into: number,
+  multiply: (product: Product) => void,
+): boolean {
+  const { weight, y } = product;
+  if (!weight.some(({ pointer }) => isBanked(pointer))) return false;
+  forEachRunOfRows(weight, fetch, into, (from, rows) =>
+    multiply({
+      ...product,
+      weight: rows,
+      bias: undefined,
+      kept: undefined,
+      y: { ...y, pointer: y.pointer + 4 * from },
+      rowStrideY: weight[0]!.shape[0]!,
+    }),
+  );
+  return true;
 }
 
 /** y = x·W: rows of the weight are added up, chunk by chunk. */
 export function multiplyByWeight(kernels: Kernels, product: Product, working: number): void {
-  const { x, y } = product;
+  const { x, y, kept } = product;
   const layout = layoutFor(product);
   const [m, n, rowStrideA] = [rowsOf(x), layout.columns, layout.rows];
-  if (layout.rows === 0) clear(kernels.memory, y);
+  if (layout.rows === 0) clear(kernels, y);
   forEachChunk(kernels, product, layout, working, (from, k, b, scratch) => {
-    kernels.matmul({ a: x.pointer + 4 * from, b, c: y.pointer, m, n, k, rowStrideA, accumulate: from > 0, scratch });
+    const right = { b, n, k };
+    const part = { ...right, a: x.pointer + 4 * from, c: y.pointer, m, rowStrideA, accumulate: from > 0 };
+    kernels.matmul({ ...part, scratch, packed: panelsIn(kernels, kept, right) });
   });
 }
 

@@ -1,11 +1,19 @@
 /**
  * 128-bit vector instructions on floating-point lanes, as the tables of `vector-instructions.ts` are on bits and integers.
  */
+import { Instruction } from './instruction.js';
 import { extractLane, littleEndian, replaceLane, simd, ternary, unary, vectorBinary, vectorUnary } from './operands.js';
 import type { Binary, ExtractLane, ReplaceLane, Ternary, Unary } from './operands.js';
 import type { Expression } from './types.js';
 
 type Vector = 'v128';
+
+/** The constant whose lanes all have these bytes. */
+function repeated(lane: readonly number[]): Expression<Vector> {
+  const bytes = [...simd(12)];
+  for (let i = 0; i < 16; i += 1) bytes.push(lane[i % lane.length]!);
+  return new Instruction('v128', bytes);
+}
 
 const vectorTernary = (opcode: number): Ternary<Vector> => ternary('v128', simd(opcode));
 
@@ -51,10 +59,7 @@ export const f32x4: {
   /** Relaxed SIMD: `third - first * second`, rounded once where the hardware fuses. */
   readonly relaxedNmadd: Ternary<Vector>;
 } = {
-  constant: (value) => ({
-    type: 'v128',
-    code: [...simd(12), ...littleEndian(16, (view) => [0, 4, 8, 12].forEach((at) => view.setFloat32(at, value, true)))],
-  }),
+  constant: (value) => repeated(littleEndian(4, (view) => view.setFloat32(0, value, true))),
   splat: unary('f32', 'v128', simd(19)),
   extractLane: extractLane('f32', simd(31), 4),
   replaceLane: replaceLane('f32', simd(32), 4),
@@ -102,10 +107,7 @@ export const f64x2: {
   /** Towards zero to i32 in lanes 0 and 1, 0 in the others and for NaN. */
   readonly truncSatSignedZero: Unary<Vector>;
 } = {
-  constant: (value) => ({
-    type: 'v128',
-    code: [...simd(12), ...littleEndian(16, (view) => [0, 8].forEach((at) => view.setFloat64(at, value, true)))],
-  }),
+  constant: (value) => repeated(littleEndian(8, (view) => view.setFloat64(0, value, true))),
   splat: unary('f64', 'v128', simd(20)),
   extractLane: extractLane('f64', simd(33), 2),
   add: vectorBinary(240),

@@ -2,11 +2,12 @@
  * Writes the body of one WebAssembly function: locals by name, structured blocks and loops, assignments and calls.
  * Control flow is given as TypeScript callbacks, so the nesting of the source is the nesting of the emitted blocks.
  */
+import { Instruction, appendCode } from './instruction.js';
 import { unsignedLeb128 } from './leb128.js';
-import { codeOf } from './operands.js';
+import { operandOf } from './operands.js';
 import { i32 } from './scalar-instructions.js';
 import { VALUE_TYPE_CODE } from './types.js';
-import type { Code, Expression, FunctionReference, Label, Local, Operand, Statement, ValueType } from './types.js';
+import type { Expression, FunctionReference, Label, Local, Operand, Statement, ValueType } from './types.js';
 
 const OPCODE = {
   unreachable: 0x00,
@@ -64,33 +65,36 @@ export class FunctionBuilder {
 
   /** Assigns a variable. */
   set<T extends ValueType>(variable: Local<T>, value: Operand<T>): void {
-    this.#append([codeOf(variable.type, value), OPCODE.localSet, unsignedLeb128(variable.index)]);
+    appendCode(this.#code, operandOf(variable.type, value));
+    this.#code.push(OPCODE.localSet);
+    this.#pushUnsigned(variable.index);
   }
 
   /** Executes statements such as stores. */
   do(...statements: readonly Statement[]): void {
-    for (const statement of statements) this.#append(statement.code);
+    for (const statement of statements) appendCode(this.#code, statement);
   }
 
   /** Leaves the function, with its result if it has one. */
   return(value?: Expression): void {
-    this.#append([value?.code ?? [], OPCODE.return]);
+    if (value) appendCode(this.#code, value);
+    this.#code.push(OPCODE.return);
   }
 
   /** A block; branching to its label leaves it. */
   block(body: (exit: Label) => void): void {
-    this.#nest([OPCODE.block, EMPTY_BLOCK_TYPE], body);
+    this.#nest(OPCODE.block, body);
   }
 
   /** A loop; branching to its label starts the next round, falling out of the body ends it. */
   loop(body: (again: Label) => void): void {
-    this.#nest([OPCODE.loop, EMPTY_BLOCK_TYPE], body);
+    this.#nest(OPCODE.loop, body);
   }
 
   /** A conditional. */
   if(condition: Operand<'i32'>, then: () => void, otherwise?: () => void): void {
-    this.#append(codeOf('i32', condition));
-    this.#nest([OPCODE.if, EMPTY_BLOCK_TYPE], () => {
+    appendCode(this.#code, operandOf('i32', condition));
+    this.#nest(OPCODE.if, () => {
       then();
       if (otherwise) {
         this.#code.push(OPCODE.else);
@@ -101,12 +105,15 @@ export class FunctionBuilder {
 
   /** Jumps to a label: out of a block or to the start of a loop. */
   branch(label: Label): void {
-    this.#append([OPCODE.branch, unsignedLeb128(this.#distance(label))]);
+    this.#code.push(OPCODE.branch);
+    this.#pushUnsigned(this.#distance(label));
   }
 
   /** Jumps to a label if the condition is not zero. */
   branchIf(label: Label, condition: Operand<'i32'>): void {
-    this.#append([codeOf('i32', condition), OPCODE.branchIf, unsignedLeb128(this.#distance(label))]);
+    appendCode(this.#code, operandOf('i32', condition));
+    this.#code.push(OPCODE.branchIf);
+    this.#pushUnsigned(this.#distance(label));
   }
 
   /** A counted loop, tested before the first round and then at the bottom. The bound is evaluated in every round. */
@@ -137,12 +144,15 @@ export class FunctionBuilder {
 
   /** Calls a function that returns a value. */
   call<R extends ValueType>(target: FunctionReference<R>, ...values: readonly Operand<ValueType>[]): Expression<R> {
-    return { type: target.result, code: this.#callCode(target, values) };
+    const code = this.#argumentsOf(target, values).map((value) => value.code);
+    return { type: target.result, code: [...code, OPCODE.call, unsignedLeb128(target.index)] };
   }
 
   /** Calls a function that returns nothing. */
   callVoid(target: FunctionReference<'void'>, ...values: readonly Operand<ValueType>[]): void {
-    this.#append(this.#callCode(target, values));
+    for (const value of this.#argumentsOf(target, values)) appendCode(this.#code, value);
+    this.#code.push(OPCODE.call);
+    this.#pushUnsigned(target.index);
   }
 
   /**
@@ -154,15 +164,16 @@ export class FunctionBuilder {
     index: Operand<'i32'>,
     ...values: readonly Operand<ValueType>[]
   ): void {
-    const code = [this.#argumentCode(like, values), codeOf('i32', index)];
-    this.#append([...code, OPCODE.callIndirect, unsignedLeb128(like.typeIndex), 0]);
+    for (const value of this.#argumentsOf(like, values)) appendCode(this.#code, value);
+    appendCode(this.#code, operandOf('i32', index));
+    this.#code.push(OPCODE.callIndirect, ...unsignedLeb128(like.typeIndex), 0);
   }
 
   /**
    * The body in the binary format: locals as runs of equal types, then code and `end`. Where a result is due, falling off
    * the end is an error that only `unreachable` makes valid.
    */
-  encode(ending: 'fallthrough' | 'unreachable'): number[] {
+  encode(ending: 'fallthrough' | 'unreachable'): Uint8Array {
     const runs: { type: ValueType; count: number }[] = [];
     for (const type of this.#localTypes) {
       const last = runs.at(-1);
@@ -170,20 +181,20 @@ export class FunctionBuilder {
       else runs.push({ type, count: 1 });
     }
     const declarations = runs.flatMap((run) => [...unsignedLeb128(run.count), VALUE_TYPE_CODE[run.type]]);
+    const head = [...unsignedLeb128(runs.length), ...declarations];
     const tail = ending === 'unreachable' ? [OPCODE.unreachable, OPCODE.end] : [OPCODE.end];
-    const body = unsignedLeb128(runs.length).concat(declarations, this.#code, tail);
-    return unsignedLeb128(body.length).concat(body);
-  }
-
-  #append(code: Code): void {
-    for (const part of code) {
-      if (typeof part === 'number') this.#code.push(part);
-      else this.#append(part);
+    const size = unsignedLeb128(head.length + this.#code.length + tail.length);
+    const body = new Uint8Array(size.length + head.length + this.#code.length + tail.length);
+    let at = 0;
+    for (const part of [size, head, this.#code, tail]) {
+      body.set(part, at);
+      at += part.length;
     }
+    return body;
   }
 
-  #nest(opening: Code, body: (label: Label) => void): void {
-    this.#append(opening);
+  #nest(opcode: number, body: (label: Label) => void): void {
+    this.#code.push(opcode, EMPTY_BLOCK_TYPE);
     this.#depth += 1;
     body({ depth: this.#depth });
     this.#depth -= 1;
@@ -195,11 +206,12 @@ export class FunctionBuilder {
     return this.#depth - label.depth;
   }
 
-  #callCode(target: FunctionReference, values: readonly Operand<ValueType>[]): Code {
-    return [this.#argumentCode(target, values), OPCODE.call, unsignedLeb128(target.index)];
+  #pushUnsigned(value: number): void {
+    if (value < 0x80) this.#code.push(value);
+    else this.#code.push(...unsignedLeb128(value));
   }
 
-  #argumentCode(target: FunctionReference, values: readonly Operand<ValueType>[]): Code {
+  #argumentsOf(target: FunctionReference, values: readonly Operand<ValueType>[]): Expression[] {
     if (values.length !== target.parameters.length) {
       throw new TypeError(
         `${this.#name}: ${target.name} takes ${target.parameters.length} arguments, got ${values.length}`,
@@ -210,12 +222,27 @@ export class FunctionBuilder {
       if (typeof value !== 'number' && value.type !== type) {
         throw new TypeError(`${this.#name}: argument ${i} of ${target.name} is ${type}, got ${value.type}`);
       }
-      return codeOf(type, value);
+      return operandOf(type, value);
     });
   }
 }
 
+class Variable<T extends ValueType> extends Instruction<T> implements Local<T> {
+  readonly name: string;
+  readonly index: number;
+
+  constructor(type: T, name: string, index: number) {
+    super(type, localGet(index));
+    this.name = name;
+    this.index = index;
+  }
+}
+
+/** The bytes that read the variable of an index: one byte of index in most functions, so that they are shared. */
+const SHORT_GETS: readonly (readonly number[])[] = Array.from({ length: 0x80 }, (_, index) => [OPCODE.localGet, index]);
+const localGet = (index: number): readonly number[] => SHORT_GETS[index] ?? [OPCODE.localGet, ...unsignedLeb128(index)];
+
 /** A variable by its index; parameters come before locals. */
 export function localVariable<T extends ValueType>(type: T, name: string, index: number): Local<T> {
-  return { type, name, index, code: [OPCODE.localGet, ...unsignedLeb128(index)] };
+  return new Variable(type, name, index);
 }

@@ -38,9 +38,12 @@ export class ModuleBuilder {
   readonly #sharedMemory: boolean;
   readonly #label: string | undefined;
   readonly #memories: readonly string[];
-  readonly #types = new Map<string, number>();
+  /** Function types in the order of their numbers, by what they take and give. */
+  readonly #types = new Map<string, Bytes>();
+  readonly #typeIndices = new Map<string, number>();
   readonly #imports: { name: string; typeIndex: number }[] = [];
   readonly #functions: { name: string; typeIndex: number; exported: boolean; body: Bytes }[] = [];
+  readonly #exported = new Set<string>();
   readonly #table: number[] = [];
 
   /**
@@ -72,7 +75,7 @@ export class ModuleBuilder {
     write: (body: FunctionBuilder, parameters: ParameterLocals<P>) => void,
   ): FunctionReference<R> {
     const { name, result, exported } = signature;
-    if (exported && this.#functions.some((entry) => entry.exported && entry.name === name)) {
+    if (exported && this.#exported.has(name)) {
       throw new Error(`ModuleBuilder: the module already has an export "${name}"`);
     }
     const entries = Object.entries(signature.parameters);
@@ -81,6 +84,7 @@ export class ModuleBuilder {
     const locals = entries.map(([key, type], index) => [key, localVariable(type, key, index)] as const);
     write(body, Object.fromEntries(locals) as ParameterLocals<P>);
     const typeIndex = this.#typeIndex(parameters, result);
+    if (exported) this.#exported.add(name);
     // The code after the last `return` of a function with a result must still validate, hence the trailing unreachable.
     this.#functions.push({
       name,
@@ -100,7 +104,7 @@ export class ModuleBuilder {
 
   /** The module in the binary format. */
   encode(): Uint8Array<ArrayBuffer> {
-    const types = [...this.#types.keys()].map((key) => key.split(',').map(Number));
+    const types = [...this.#types.values()];
     const exported = this.#functions.flatMap((entry, index) =>
       entry.exported ? [[...nameBytes(entry.name), 0x00, ...unsignedLeb128(this.#imports.length + index)]] : [],
     );
@@ -132,13 +136,15 @@ export class ModuleBuilder {
   }
 
   #typeIndex(parameters: readonly ValueType[], result: ValueType | 'void'): number {
-    const results = result === 'void' ? [] : [[VALUE_TYPE_CODE[result]]];
-    const parts = [[FUNCTION_TYPE], vector(parameters.map((type) => [VALUE_TYPE_CODE[type]])), vector(results)];
-    const key = concatenate(parts).join(',');
-    const known = this.#types.get(key);
+    const key = `${parameters.join()}>${result}`;
+    const known = this.#typeIndices.get(key);
     if (known !== undefined) return known;
-    this.#types.set(key, this.#types.size);
-    return this.#types.size - 1;
+    const results = result === 'void' ? [] : [VALUE_TYPE_CODE[result]];
+    const codes = parameters.map((type) => VALUE_TYPE_CODE[type]);
+    const counts = [unsignedLeb128(codes.length), unsignedLeb128(results.length)] as const;
+    this.#types.set(key, [FUNCTION_TYPE, ...counts[0], ...codes, ...counts[1], ...results]);
+    this.#typeIndices.set(key, this.#typeIndices.size);
+    return this.#typeIndices.size - 1;
   }
 
   /** Function names, which stack traces and profilers show (specification, appendix A.4). */

@@ -1,9 +1,10 @@
 /**
  * Constants and the constructors with which the instruction tables are written: each takes an opcode and returns a typed
- * function that joins the code of its operands and the opcode.
+ * function that joins its operands and the opcode.
  */
+import { Instruction } from './instruction.js';
 import { signedLeb128, unsignedLeb128 } from './leb128.js';
-import type { Code, Expression, Operand, Statement, ValueType } from './types.js';
+import type { Expression, Operand, Statement, ValueType } from './types.js';
 
 /** An instruction of one operand. */
 export type Unary<I extends ValueType, O extends ValueType = I> = (operand: Operand<I>) => Expression<O>;
@@ -36,36 +37,44 @@ export function simd(opcode: number): readonly number[] {
   return [0xfd, ...unsignedLeb128(opcode)];
 }
 
-function bytesOf(view: ArrayBufferView): number[] {
-  return [...new Uint8Array(view.buffer, view.byteOffset, view.byteLength)];
+const scratch = new DataView(new ArrayBuffer(16));
+
+/** The bytes that `write` puts into a view of `size` bytes, at most 16. */
+export function littleEndian(size: number, write: (view: DataView) => void): number[] {
+  write(scratch);
+  const bytes: number[] = [];
+  for (let i = 0; i < size; i += 1) bytes.push(scratch.getUint8(i));
+  return bytes;
 }
+
+type ConstantType = 'i32' | 'f32' | 'f64';
+
+const CONSTANT_BYTES: Readonly<Record<ConstantType, (value: number) => number[]>> = {
+  i32: (value) => [0x41, ...signedLeb128(value)],
+  f32: (value) => [0x43, ...littleEndian(4, (view) => view.setFloat32(0, value, true))],
+  f64: (value) => [0x44, ...littleEndian(8, (view) => view.setFloat64(0, value, true))],
+};
+
+/** Offsets and counters repeat: one instruction serves all i32 constants of a value. */
+const known = new Map<number, Expression<'i32'>>();
+/** Values below are kept; what comes from an application must not pile up. */
+const MOST_KNOWN = 4096;
 
 /** A scalar constant of the given type. */
-export function constant<T extends 'i32' | 'f32' | 'f64'>(type: T, value: number): Expression<T> {
-  const encode = {
-    i32: () => [0x41, ...signedLeb128(value)],
-    f32: () => [0x43, ...littleEndian(4, (view) => view.setFloat32(0, value, true))],
-    f64: () => [0x44, ...littleEndian(8, (view) => view.setFloat64(0, value, true))],
-  };
-  return { type, code: encode[type]() };
+export function constant<T extends ConstantType>(type: T, value: number): Expression<T> {
+  const isKept = type === 'i32' && value >= 0 && value < MOST_KNOWN;
+  const kept = isKept ? known.get(value) : undefined;
+  if (kept) return kept as Expression<T>;
+  const made = new Instruction(type, CONSTANT_BYTES[type](value));
+  if (isKept) known.set(value, made as Instruction<'i32'>);
+  return made;
 }
 
-/** The bytes that `write` puts into a fresh view of `size` bytes. */
-export function littleEndian(size: number, write: (view: DataView) => void): number[] {
-  const view = new DataView(new ArrayBuffer(size));
-  write(view);
-  return bytesOf(view);
-}
-
-/** An operand as code: a number becomes a constant of the expected type. */
-export function codeOf<T extends ValueType>(type: T, operand: Operand<T>): Code {
-  if (typeof operand !== 'number') return operand.code;
-  if (type === 'v128') throw new TypeError('codeOf: a v128 operand must be an expression; splat the number first');
-  return constant(type as 'i32' | 'f32' | 'f64', operand).code;
-}
-
-function expression<T extends ValueType>(type: T, ...code: Code): Expression<T> {
-  return { type, code };
+/** An operand as an expression: a number becomes a constant of the expected type. */
+export function operandOf<T extends ValueType>(type: T, operand: Operand<T>): Expression<T> {
+  if (typeof operand !== 'number') return operand;
+  if (type === 'v128') throw new TypeError('a v128 operand must be an expression; splat the number first');
+  return constant(type as ConstantType, operand) as unknown as Expression<T>;
 }
 
 /** `[operand] -> [result]`. */
@@ -74,7 +83,7 @@ export function unary<I extends ValueType, O extends ValueType>(
   output: O,
   opcode: readonly number[],
 ): Unary<I, O> {
-  return (operand) => expression(output, codeOf(input, operand), opcode);
+  return (operand) => new Instruction(output, opcode, operandOf(input, operand));
 }
 
 /** `[left right] -> [result]`. */
@@ -83,12 +92,12 @@ export function binary<I extends ValueType, O extends ValueType>(
   output: O,
   opcode: readonly number[],
 ): Binary<I, O> {
-  return (left, right) => expression(output, codeOf(input, left), codeOf(input, right), opcode);
+  return (left, right) => new Instruction(output, opcode, operandOf(input, left), operandOf(input, right));
 }
 
 /** `[first second third] -> [result]`. */
 export function ternary<T extends ValueType>(type: T, opcode: readonly number[]): Ternary<T> {
-  return (a, b, c) => expression(type, codeOf(type, a), codeOf(type, b), codeOf(type, c), opcode);
+  return (a, b, c) => new Instruction(type, opcode, operandOf(type, a), operandOf(type, b), operandOf(type, c));
 }
 
 /** A vector instruction of one operand, by its SIMD opcode. */
@@ -98,25 +107,33 @@ export const vectorBinary = (opcode: number): Binary<'v128'> => binary('v128', '
 
 /** `[vector count] -> [vector]`. */
 export function shift(opcode: readonly number[]): Shift {
-  return (vector, count) => expression('v128', codeOf('v128', vector), codeOf('i32', count), opcode);
+  return (vector, count) => new Instruction('v128', opcode, operandOf('v128', vector), operandOf('i32', count));
 }
 
-/** The alignment hint (as a power of two) and offset that follow every memory opcode. */
-function memoryImmediate(alignment: number, offset: number): number[] {
-  return [...unsignedLeb128(alignment), ...unsignedLeb128(offset)];
+/**
+ * The opcode with the alignment hint (as a power of two) and the offset that follow every memory opcode; the bytes of each offset
+ * are made once.
+ */
+function memoryOpcode(opcode: readonly number[], alignment: number): (offset: number) => readonly number[] {
+  const made = new Map<number, readonly number[]>();
+  return (offset) => {
+    const bytes = made.get(offset) ?? [...opcode, ...unsignedLeb128(alignment), ...unsignedLeb128(offset)];
+    if (offset < MOST_KNOWN) made.set(offset, bytes);
+    return bytes;
+  };
 }
 
 /** A load whose alignment hint is `2^alignment` bytes; the hint is never a requirement. */
 export function load<T extends ValueType>(type: T, opcode: readonly number[], alignment: number): Load<T> {
-  return (address, offset = 0) => expression(type, codeOf('i32', address), opcode, memoryImmediate(alignment, offset));
+  const at = memoryOpcode(opcode, alignment);
+  return (address, offset = 0) => new Instruction(type, at(offset), operandOf('i32', address));
 }
 
 /** A store whose alignment hint is `2^alignment` bytes. */
 export function store<T extends ValueType>(type: T, opcode: readonly number[], alignment: number): Store<T> {
-  return (address, value, offset = 0) => ({
-    type: 'void',
-    code: [codeOf('i32', address), codeOf(type, value), opcode, memoryImmediate(alignment, offset)],
-  });
+  const at = memoryOpcode(opcode, alignment);
+  return (address, value, offset = 0) =>
+    new Instruction('void', at(offset), operandOf('i32', address), operandOf(type, value));
 }
 
 function checkLane(lane: number, lanes: number): number {
@@ -127,25 +144,23 @@ function checkLane(lane: number, lanes: number): number {
 
 /** Reads a lane of a vector of `lanes` lanes. */
 export function extractLane<O extends ValueType>(type: O, opcode: readonly number[], lanes: number): ExtractLane<O> {
-  return (vector, lane) => expression(type, codeOf('v128', vector), opcode, [checkLane(lane, lanes)]);
+  return (vector, lane) => new Instruction(type, [...opcode, checkLane(lane, lanes)], operandOf('v128', vector));
 }
 
 /** Replaces a lane of a vector of `lanes` lanes. */
 export function replaceLane<I extends ValueType>(type: I, opcode: readonly number[], lanes: number): ReplaceLane<I> {
   return (vector, lane, value) =>
-    expression('v128', codeOf('v128', vector), codeOf(type, value), opcode, [checkLane(lane, lanes)]);
+    new Instruction('v128', [...opcode, checkLane(lane, lanes)], operandOf('v128', vector), operandOf(type, value));
 }
 
 /** Stores a lane of a vector of `lanes` lanes. */
 export function storeLane(opcode: readonly number[], alignment: number, lanes: number): StoreLane {
-  return (address, vector, lane, offset = 0) => ({
-    type: 'void',
-    code: [
-      codeOf('i32', address),
-      codeOf('v128', vector),
-      opcode,
-      memoryImmediate(alignment, offset),
-      checkLane(lane, lanes),
-    ],
-  });
+  const at = memoryOpcode(opcode, alignment);
+  return (address, vector, lane, offset = 0) =>
+    new Instruction(
+      'void',
+      [...at(offset), checkLane(lane, lanes)],
+      operandOf('i32', address),
+      operandOf('v128', vector),
+    );
 }

@@ -2,7 +2,8 @@
  * Scalar instructions as tables of typed functions (specification, section 5.4). Names are those of the text format with
  * `_s`/`_u` written as `Signed`/`Unsigned`.
  */
-import { binary, codeOf, constant, load, store, unary } from './operands.js';
+import { Instruction } from './instruction.js';
+import { binary, constant, load, operandOf, store, unary } from './operands.js';
 import type { Binary, Load, Store, Unary } from './operands.js';
 import type { Expression, Operand, Statement, ValueType } from './types.js';
 
@@ -155,7 +156,7 @@ export function select<T extends ValueType>(
 ): Expression<T> {
   // The untyped select accepts numbers only; vectors need the typed form.
   const opcode = whenTrue.type === 'v128' ? [0x1c, 1, 0x7b] : [0x1b];
-  return { type: whenTrue.type, code: [whenTrue.code, whenFalse.code, codeOf('i32', condition), opcode] };
+  return new Instruction(whenTrue.type, opcode, whenTrue, whenFalse, operandOf('i32', condition));
 }
 
 /** Bulk memory instructions (specification, section 5.4.6). */
@@ -179,6 +180,9 @@ export const memory: {
     bulk([0xfc, 0x0a, destinationMemory, sourceMemory], destination, source, size),
 };
 
-function bulk(opcode: readonly number[], ...operands: readonly Operand<'i32'>[]): Statement {
-  return { type: 'void', code: [...operands.map((operand) => codeOf('i32', operand)), opcode] };
+function bulk(
+  opcode: readonly number[],
+  ...[first, second, third]: readonly [Operand<'i32'>, Operand<'i32'>, Operand<'i32'>]
+): Statement {
+  return new Instruction('void', opcode, operandOf('i32', first), operandOf('i32', second), operandOf('i32', third));
 }

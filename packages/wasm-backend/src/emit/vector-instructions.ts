@@ -3,11 +3,12 @@
  * WebAssembly 3.0 (specification, section 5.4.8). A v128 has no lane type of its own; the table's name gives the lanes.
  * Bits and integers are here, floating-point lanes in `float-vector-instructions.ts`.
  */
+import { Instruction } from './instruction.js';
 import {
-  codeOf,
   extractLane,
   littleEndian,
   load,
+  operandOf,
   replaceLane,
   shift,
   simd,
@@ -71,24 +72,39 @@ export const v128: {
   anyTrue: unary('v128', 'i32', simd(83)),
 };
 
-/** Sixteen 8-bit lanes: only the general shuffle. */
+/** Sixteen 8-bit lanes: the general shuffle, and what narrows to bytes. */
 export const i8x16: {
+  /** The signed 16-bit lanes of left then right, clipped to 0 … 255. */
+  readonly narrowI16x8Unsigned: Binary<Vector>;
   /** Byte i of the result is byte `lanes[i]` of the 32 bytes of left then right. */
   readonly shuffle: (left: Operand<Vector>, right: Operand<Vector>, lanes: readonly number[]) => Expression<Vector>;
 } = {
+  narrowI16x8Unsigned: vectorBinary(102),
   shuffle: (left, right, lanes) => {
     if (lanes.length !== 16 || lanes.some((lane) => !Number.isInteger(lane) || lane < 0 || lane > 31)) {
       throw new RangeError(`i8x16.shuffle needs 16 lanes in [0, 32), got [${lanes.join(', ')}]`);
     }
-    return { type: 'v128', code: [codeOf('v128', left), codeOf('v128', right), simd(13), lanes] };
+    return new Instruction('v128', [...simd(13), ...lanes], operandOf('v128', left), operandOf('v128', right));
   },
 };
 
-/** Eight 16-bit lanes: only the widening of bytes. */
+/** Eight 16-bit lanes: the widening of bytes, the narrowing of words, and what takes apart packed codes. */
 export const i16x8: {
+  readonly shl: Shift;
+  readonly shrSigned: Shift;
+  readonly shrUnsigned: Shift;
+  /** The signed 32-bit lanes of left then right, clipped to −2^15 … 2^15 − 1. */
+  readonly narrowI32x4Signed: Binary<Vector>;
+  /** The signed 32-bit lanes of left then right, clipped to 0 … 2^16 − 1. */
+  readonly narrowI32x4Unsigned: Binary<Vector>;
   readonly extendLowI8x16Unsigned: Unary<Vector>;
   readonly extendHighI8x16Unsigned: Unary<Vector>;
 } = {
+  shl: shift(simd(139)),
+  shrSigned: shift(simd(140)),
+  shrUnsigned: shift(simd(141)),
+  narrowI32x4Signed: vectorBinary(133),
+  narrowI32x4Unsigned: vectorBinary(134),
   extendLowI8x16Unsigned: vectorUnary(137),
   extendHighI8x16Unsigned: vectorUnary(138),
 };
@@ -123,16 +139,20 @@ export const i32x4: {
   readonly bitmask: Unary<Vector, 'i32'>;
   readonly extendLowI16x8Unsigned: Unary<Vector>;
   readonly extendHighI16x8Unsigned: Unary<Vector>;
+  /** Lane i is the sum of the products of signed 16-bit lanes 2i and 2i + 1. */
+  readonly dotI16x8Signed: Binary<Vector>;
+  /**
+   * Relaxed SIMD: lane i is that of `third` plus the sum of the products of four signed 8-bit lanes of `first` with those of
+   * `second`, which must be 0 … 127: other machines take other lanes differently.
+   */
+  readonly relaxedDotI8x16I7x16AddSigned: Ternary<Vector>;
   /** Lane i of the result is lane `lanes[i]` of the eight lanes of left then right. */
   readonly shuffle: (left: Operand<Vector>, right: Operand<Vector>, lanes: readonly number[]) => Expression<Vector>;
 } = {
-  constant: (a, b, c, d) => ({
-    type: 'v128',
-    code: [
-      ...simd(12),
-      ...littleEndian(16, (view) => [a, b, c, d].forEach((lane, i) => view.setInt32(4 * i, lane, true))),
-    ],
-  }),
+  constant: (...lanes) => {
+    const bytes = littleEndian(16, (view) => lanes.forEach((lane, i) => view.setInt32(4 * i, lane, true)));
+    return new Instruction('v128', [...simd(12), ...bytes]);
+  },
   splat: unary('i32', 'v128', simd(17)),
   extractLane: extractLane('i32', simd(27), 4),
   replaceLane: replaceLane('i32', simd(28), 4),
@@ -160,6 +180,8 @@ export const i32x4: {
   bitmask: unary('v128', 'i32', simd(164)),
   extendLowI16x8Unsigned: vectorUnary(169),
   extendHighI16x8Unsigned: vectorUnary(170),
+  dotI16x8Signed: vectorBinary(186),
+  relaxedDotI8x16I7x16AddSigned: ternary('v128', simd(0x113)),
   shuffle: (left, right, lanes) => {
     if (lanes.length !== 4) throw new RangeError(`i32x4.shuffle needs 4 lanes, got [${lanes.join(', ')}]`);
     const bytes = lanes.flatMap((lane) => [4 * lane, 4 * lane + 1, 4 * lane + 2, 4 * lane + 3]);

@@ -23,17 +23,21 @@ const isNotZero: Conversion = (f) => {
 };
 
 /**
- * f32 to the i32 or u32 with the same residue modulo 2^32. From 2^31 on, x - 2^32 floor(x / 2^32) is exact; infinities
- * become NaN there and NaN becomes 0.
+ * f32 to the i32 or u32 with the same residue modulo 2^32. From 2^31 on, which is rare, x - 2^32 floor(x / 2^32) is exact;
+ * infinities become NaN there, and NaN becomes 0.
  */
 const toWhole: Conversion = (f) => {
   const limit = vectorConstant(f, 'limit', 2 ** 31);
   const turn = vectorConstant(f, 'turn', 2 ** 32);
   const perTurn = vectorConstant(f, 'perTurn', 2 ** -32);
   return (x) => {
-    const isSmall = f.let('isSmall', f32x4.lt(f32x4.abs(x), limit));
-    const rest = f32x4.sub(x, f32x4.mul(f32x4.floor(f32x4.mul(x, perTurn)), turn));
-    return v128.bitselect(f32x4.truncSatSigned(x), f32x4.truncSatUnsigned(rest), isSmall);
+    const whole = f.let('whole', f32x4.truncSatSigned(x));
+    const isLarge = f.let('isLarge', f32x4.ge(f32x4.abs(x), limit));
+    f.if(v128.anyTrue(isLarge), () => {
+      const rest = f32x4.sub(x, f32x4.mul(f32x4.floor(f32x4.mul(x, perTurn)), turn));
+      f.set(whole, v128.bitselect(f32x4.truncSatUnsigned(rest), whole, isLarge));
+    });
+    return whole;
   };
 };
 

@@ -1,5 +1,5 @@
 /**
- * The module of an expression: one function with nested loops, the innermost in vectors of four (`loopNest` of the core).
+ * The module of some expressions: for each a function with nested loops, the innermost in vectors of four (`loopNest` of the core).
  *
  *   no reduction                  for kept…: for vectors of the last kept loop: map, store
  *   the last axis is reduced      for kept…: for reduced…: for vectors of the last reduced loop: map, fold;   epilogue of one
@@ -15,9 +15,6 @@ import { nodeCode } from './node-code.js';
 import type { Signature } from './signature.js';
 import { writeMap } from './write-map.js';
 import { writeColumnReduction, writeRowReduction } from './write-reduction.js';
-
-/** Name of the exported function. */
-export const functionName = 'expression';
 
 /** False for expressions with a node or a reduction that there is no code for. */
 export function canEmit({ map, reduction }: FusedExpression): boolean {
@@ -36,25 +33,32 @@ export function canEmit({ map, reduction }: FusedExpression): boolean {
   return hasCode && (!reduction || foldOf(reduction.kind, map[reduction.of]!.dtype) !== undefined);
 }
 
+/** One application of an expression, as its function is written for it and others of the same structure. */
 export interface ExpressionRequest {
-  readonly tier: Tier;
-  readonly sharedMemory: boolean;
+  /** Name of the exported function. */
+  readonly name: string;
   readonly expression: FusedExpression;
   readonly operands: readonly TensorSpec[];
   readonly signature: Signature;
 }
 
 /** The bytes of the module; it imports `env.memory`, `env.sin` and `env.cos`. */
-export function emitExpression(request: ExpressionRequest): Uint8Array<ArrayBuffer> {
-  const { tier, sharedMemory, expression, operands, signature } = request;
+export function emitExpressions(
+  tier: Tier,
+  sharedMemory: boolean,
+  requests: readonly ExpressionRequest[],
+): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder({ sharedMemory, label: tier });
   const host = { sin: module.import('sin', ['f64'], 'f64'), cos: module.import('cos', ['f64'], 'f64') };
-  const parameters = Object.fromEntries(signature.parameters.map(({ name, type }) => [name, type]));
-  module.function({ name: functionName, parameters, result: 'void', exported: true }, (f, p) => {
-    const writing = { f, expression, operands, signature, p, context: { f, arithmetic: ARITHMETIC[tier], host } };
-    if (!expression.reduction) writeMap(writing);
-    else if (signature.nest.innermost === 'reduced') writeRowReduction(writing);
-    else writeColumnReduction(writing);
-  });
+  for (const { name, expression, operands, signature } of requests) {
+    const parameters = Object.fromEntries(signature.parameters.map((parameter) => [parameter.name, parameter.type]));
+    module.function({ name, parameters, result: 'void', exported: true }, (f, p) => {
+      const context = { f, arithmetic: ARITHMETIC[tier], host };
+      const writing = { f, tier, expression, operands, signature, p, context };
+      if (!expression.reduction) writeMap(writing);
+      else if (signature.nest.innermost === 'reduced') writeRowReduction(writing);
+      else writeColumnReduction(writing);
+    });
+  }
   return module.encode();
 }

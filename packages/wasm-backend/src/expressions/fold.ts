@@ -74,6 +74,40 @@ function foldOfSums(f: FunctionBuilder, copies: number): Fold {
   };
 }
 
+/** The largest by `pmax`, which is one instruction and passes over NaN; whether there was one is kept beside it. */
+function foldOfLargest(f: FunctionBuilder, copies: number): Fold {
+  const parts = Array.from({ length: copies }, (_, i) => ({
+    largest: f.local('v128', `largest${i}`),
+    unordered: f.local('v128', `unordered${i}`),
+  }));
+  const lowest = f.let('lowest', f32x4.constant(-Infinity));
+  const none = f.let('none', i32x4.constant(0, 0, 0, 0));
+  return {
+    start(count) {
+      for (const { largest, unordered } of parts.slice(0, count)) {
+        f.set(largest, lowest);
+        f.set(unordered, none);
+      }
+    },
+    add(copy, value) {
+      const { largest, unordered } = parts[copy]!;
+      f.set(largest, f32x4.pmax(largest, value));
+      f.set(unordered, v128.or(unordered, f32x4.ne(value, value)));
+    },
+    // All ones is a NaN.
+    lanes: (copy) => f.let('lanes', v128.or(parts[copy]!.largest, parts[copy]!.unordered)),
+    total() {
+      const largest = f.let('joined', parts.map((part) => part.largest).reduce<Expression<'v128'>>(f32x4.pmax, lowest));
+      const unordered = f.let('joined', parts.map((part) => part.unordered).reduce<Expression<'v128'>>(v128.or, none));
+      for (const order of exchanges) {
+        f.set(largest, f32x4.pmax(largest, i32x4.shuffle(largest, largest, order)));
+        f.set(unordered, v128.or(unordered, i32x4.shuffle(unordered, unordered, order)));
+      }
+      return f.let('total', v128.or(largest, unordered));
+    },
+  };
+}
+
 const repeated = (value: number) => (): Expression<'v128'> => i32x4.constant(value, value, value, value);
 
 type FoldMaker = (f: FunctionBuilder, copies: number) => Fold;
@@ -85,7 +119,7 @@ const words =
 const makers: Readonly<Record<ReductionKind, Partial<Record<DType, FoldMaker>>>> = {
   sum: { f32: foldOfSums, i32: words(repeated(0), i32x4.add), u32: words(repeated(0), i32x4.add) },
   max: {
-    f32: words(() => f32x4.constant(-Infinity), f32x4.max),
+    f32: foldOfLargest,
     i32: words(repeated(-0x80000000), i32x4.maxSigned),
     u32: words(repeated(0), i32x4.maxUnsigned),
     bool: words(repeated(0), v128.or),

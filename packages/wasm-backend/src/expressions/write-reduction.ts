@@ -3,13 +3,13 @@
  *
  *   rows      the innermost axis is reduced: its vectors are folded into accumulators, whose lanes are joined at the end; the
  *             epilogue is computed for one element at a time
- *   columns   the innermost axis is kept: a group of vectors of it is folded over all reduced loops, lane by lane, a cache line
- *             of every row at a time and without memory for sums; the epilogue is computed for the group
+ *   columns   the innermost axis is kept: a group of vectors of it is folded over all reduced loops, lane by lane, a few cache
+ *             lines of every row at a time and without memory for sums; the epilogue is computed for the group
  */
 import { byteSizeOf } from '@mindseye/tensor-core';
 import { i32 } from '../emit/index.js';
 import type { Local } from '../emit/index.js';
-import { forEachGroup, forEachVector, single } from '../kernels/vector-loop.js';
+import { forEachCopy, forEachGroup, forEachVector, single } from '../kernels/vector-loop.js';
 import { type Fold, foldOf, ownElements } from './fold.js';
 import { outputTypes } from './signature.js';
 import { walk } from './walk.js';
@@ -25,6 +25,7 @@ import {
   positions,
   sectionPointers,
   storeAll,
+  columnsOf,
   unrollOf,
   writerOf,
 } from './writing.js';
@@ -40,10 +41,9 @@ interface ReductionParts {
   readonly outputs: readonly number[];
 }
 
-function partsOf(writing: Writing): ReductionParts {
+function partsOf(writing: Writing, unroll: number): ReductionParts {
   const { f, expression } = writing;
   const { map, results, reduction } = expression;
-  const unroll = unrollOf(writing);
   return {
     unroll,
     fold: foldOf(reduction!.kind, map[reduction!.of]!.dtype)!(f, unroll),
@@ -60,7 +60,7 @@ const mapOutputs = (writing: Writing): Local<'i32'>[] =>
 export function writeRowReduction(writing: Writing): void {
   const { f, expression } = writing;
   const { kind, of, results: epilogueResults } = expression.reduction!;
-  const { unroll, fold, reduced, ofMap, ofEpilogue, outputs } = partsOf(writing);
+  const { unroll, fold, reduced, ofMap, ofEpilogue, outputs } = partsOf(writing, unrollOf(writing));
   const pass = passOver(writing, { pointers: ofMap, outputs: positions(expression.results), runsOn: false });
   const map = writerOf(writing, 'map', pass.access);
   const ofOne = (operand: number) => ({ moves: false, pointer: ofEpilogue.of.get(operand)! });
@@ -90,7 +90,7 @@ export function writeRowReduction(writing: Writing): void {
 export function writeColumnReduction(writing: Writing): void {
   const { f, expression } = writing;
   const { of, results: epilogueResults } = expression.reduction!;
-  const { unroll, fold, reduced, ofMap, ofEpilogue, outputs } = partsOf(writing);
+  const { unroll, fold, reduced, ofMap, ofEpilogue, outputs } = partsOf(writing, columnsOf(writing));
   const pass = passOver(writing, { pointers: ofMap, outputs: positions(expression.results), runsOn: false });
   const epiloguePass = passOver(writing, { pointers: ofEpilogue, outputs, runsOn: true });
   const descent = descend(writing, ofMap, pass);
@@ -116,17 +116,17 @@ export function writeColumnReduction(writing: Writing): void {
       descent.start();
       walk(f, levelsOf(writing, 'reduced', [descent.pointers], descent.outputs), () => {
         map.writeFixed();
-        for (const lanes of group) {
+        forEachCopy(f, group, (lanes) => {
           map.write(lanes);
           fold.add(lanes.copy, map.value(of));
           storeAll(map, expression.results, descent.outputs, lanes);
-        }
+        });
       });
-      for (const lanes of group) {
+      forEachCopy(f, group, (lanes) => {
         f.set(reduced, fold.lanes(lanes.copy));
         epilogue.write(lanes);
         storeAll(epilogue, epilogueResults, epiloguePass.outputs, lanes);
-      }
+      });
     });
   });
 }

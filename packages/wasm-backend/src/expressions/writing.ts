@@ -2,6 +2,7 @@
 import type { ExpressionNode, FusedExpression, TensorSpec } from '@mindseye/tensor-core';
 import type { FunctionBuilder, Local } from '../emit/index.js';
 import { i32 } from '../emit/index.js';
+import type { Tier } from '../kernels/tier.js';
 import { type VectorLoop, single } from '../kernels/vector-loop.js';
 import { cursorsOf } from './element.js';
 import { type NodeContext, isLong } from './node-code.js';
@@ -24,6 +25,7 @@ type Pointer = Local<'i32'>;
 /** One function under construction. */
 export interface Writing {
   readonly f: FunctionBuilder;
+  readonly tier: Tier;
   readonly expression: FusedExpression;
   readonly operands: readonly TensorSpec[];
   readonly signature: Signature;
@@ -34,12 +36,31 @@ export interface Writing {
 
 export const outputOf = ({ p }: Writing, output: number): Pointer => p[outputName(output)] as Pointer;
 
-/** Vectors per round: few for long bodies, whose values would not fit the registers. */
-export function unrollOf({ expression: { map, reduction } }: Writing): number {
+/** Nodes that are computed; undefined where one of them takes long. */
+function shortNodes({ expression: { map, reduction } }: Writing): number | undefined {
   const applied = [...map, ...(reduction?.epilogue ?? [])].filter((node) => node.kind === 'apply');
-  if (applied.some(({ op }) => isLong(op))) return 1;
-  if (applied.length > 10) return 1;
-  return applied.length > 4 ? 2 : 4;
+  return applied.some(({ op }) => isLong(op)) || applied.length > 10 ? undefined : applied.length;
+}
+
+/**
+ * Vectors per round: few for long bodies, whose values would not fit the registers. Rows that are reduced have an accumulator for
+ * each, so that their number may not depend on the tier; a nest without a reduction has a pair at least where pairs are joined.
+ */
+export function unrollOf(writing: Writing): number {
+  const nodes = shortNodes(writing);
+  if (nodes === undefined) return writing.tier === 'revectorized' && !writing.expression.reduction ? 2 : 1;
+  return nodes > 4 ? 2 : 4;
+}
+
+/**
+ * Vectors of a group of columns: the wider, the more cache lines of a row are read one after the other. Every column has an
+ * accumulator of its own.
+ */
+export function columnsOf(writing: Writing): number {
+  const nodes = shortNodes(writing);
+  if (nodes === undefined) return writing.tier === 'revectorized' ? 2 : 1;
+  if (nodes <= 1) return 16;
+  return nodes > 4 ? 2 : 8;
 }
 
 /** The size of the loop that is walked in vectors; 1 where there is no loop. */

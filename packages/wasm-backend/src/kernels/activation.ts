@@ -7,15 +7,15 @@
  *     backward  dg = dy u s (1 + g (1 - s)),  du = dy g s
  *   gelu        y = x Phi(x) = x (1 + erf(x / sqrt 2)) / 2   (exact form, Hendrycks & Gimpel 2016)
  *     backward  dx = dy (Phi(x) + x phi(x))
+ *
+ * GELU and its slope are each 1/2 and an odd function with a rational of its own: no exponential.
  */
 import { f32x4 } from '../emit/index.js';
-import type { FunctionBuilder, Local } from '../emit/index.js';
-import { bindBinary, bindUnary, emitElementwise } from './elementwise.js';
+import type { Local } from '../emit/index.js';
+import { bindBinary, bindElements, bindUnary, emitElementwise } from './elementwise.js';
 import type { BinaryKernel, ElementwiseDefinition, UnaryKernel } from './elementwise.js';
 import type { KernelContext, KernelHost } from './host.js';
-import type { Arithmetic } from './tier.js';
-import { emitErf, emitExp, emitSigmoid } from './transcendental.js';
-import type { VectorFunction } from './transcendental.js';
+import { emitCentredGeluSlope, emitCentredNormal, emitSigmoid } from './transcendental.js';
 import { vectorConstant } from './vector-loop.js';
 
 /** Activations; offsets in bytes, counts in elements. Outputs may be their inputs. */
@@ -44,14 +44,6 @@ export interface SwigluBackwardArguments {
 type One = readonly [Local<'v128'>];
 type Two = readonly [Local<'v128'>, Local<'v128'>];
 type Three = readonly [Local<'v128'>, Local<'v128'>, Local<'v128'>];
-
-/** Phi(x). */
-function emitNormalCdf(f: FunctionBuilder, arithmetic: Arithmetic): VectorFunction {
-  const erf = emitErf(f, arithmetic);
-  const half = vectorConstant(f, 'half', 0.5);
-  const sqrtHalf = vectorConstant(f, 'sqrtHalf', Math.SQRT1_2);
-  return (x) => f.let('cdf', arithmetic.multiplyAdd(erf(f32x4.mul(x, sqrtHalf)), half, half));
-}
 
 const DEFINITIONS: readonly ElementwiseDefinition[] = [
   {
@@ -100,10 +92,11 @@ const DEFINITIONS: readonly ElementwiseDefinition[] = [
     inputs: 1,
     unroll: 'long',
     prepare(f, arithmetic) {
-      const cdf = emitNormalCdf(f, arithmetic);
+      const centredNormal = emitCentredNormal(f, arithmetic);
+      const half = vectorConstant(f, 'half', 0.5);
       return (values) => {
         const [x] = values as One;
-        return [f32x4.mul(x, cdf(x))];
+        return [f32x4.mul(x, f32x4.add(centredNormal(x), half))];
       };
     },
   },
@@ -112,14 +105,11 @@ const DEFINITIONS: readonly ElementwiseDefinition[] = [
     inputs: 2,
     unroll: 'long',
     prepare(f, arithmetic) {
-      const cdf = emitNormalCdf(f, arithmetic);
-      const exp = emitExp(f, arithmetic);
-      const minusHalf = vectorConstant(f, 'minusHalf', -0.5);
-      const peak = vectorConstant(f, 'peak', 1 / Math.sqrt(2 * Math.PI));
+      const centredSlope = emitCentredGeluSlope(f, arithmetic);
+      const half = vectorConstant(f, 'half', 0.5);
       return (values) => {
         const [x, dy] = values as Two;
-        const gaussian = exp(f32x4.mul(f32x4.mul(x, x), minusHalf));
-        return [f32x4.mul(dy, arithmetic.multiplyAdd(f32x4.mul(x, peak), gaussian, cdf(x)))];
+        return [f32x4.mul(dy, f32x4.add(centredSlope(x), half))];
       };
     },
   },
@@ -132,16 +122,11 @@ export function emitActivation(context: KernelContext): void {
 
 /** Binds the activations. */
 export function bindActivation(host: KernelHost): ActivationKernels {
-  const swigluBackward = host.kernel('swigluBackward');
+  const swigluBackward = bindElements(host, 'swigluBackward', ['dgate', 'dup', 'gate', 'up', 'dy']);
   return {
     silu: bindUnary(host, 'silu'),
     swiglu: bindBinary(host, 'swiglu'),
-    swigluBackward({ gate, up, dy, dgate, dup, count }) {
-      for (const [name, pointer] of Object.entries({ gate, up, dy, dgate, dup })) {
-        host.checkRange(`swigluBackward ${name}`, pointer, count);
-      }
-      swigluBackward(dgate, dup, gate, up, dy, count);
-    },
+    swigluBackward: ({ gate, up, dy, dgate, dup, count }) => swigluBackward([dgate, dup, gate, up, dy], [], count),
     gelu: bindUnary(host, 'gelu'),
     geluBackward: bindBinary(host, 'geluBackward'),
   };

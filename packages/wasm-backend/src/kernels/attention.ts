@@ -1,48 +1,67 @@
 /**
- * Scaled dot-product attention of one head (Vaswani et al. 2017), forward and backward.
+ * Scaled dot-product attention (Vaswani et al. 2017) with grouped queries and a mask, forward and backward.
  *
  *   P = softmax over allowed keys of (scale q k^T),   y = P v,   lse = log sum over allowed keys of e^(scale q k)
  *
- * q [queries, width], k and v [keys, width], y as q, lse [queries]; rows may be strided, so that a head can be a slice of a
- * wider matrix. `mask` is optional, bytes [queries, keys], not 0 where the query may see the key. A query that sees no key
- * gets y = 0, lse = +Infinity and gradients 0. `visible` may say which runs of keys a block of queries looks at: products
- * are made for those keys only, and a block that sees all of them reads no mask.
+ * q [batch, keyHeads, group, queries, width], k and v [batch, keyHeads, keys, width] in f32, f16 or bf16, y as q, lse [batch,
+ * keyHeads, group, queries]. Rows may be further apart than they are long, all by the same stride, so that a head can be a slice
+ * of wider rows. A query that sees no key gets y = 0, lse = +Infinity and gradients 0.
  *
- * Forward takes all query heads that share k and v (GQA) in one call, [heads, queries, width] and [heads, queries], and k and v
- * in f32, f16 or bf16, widened as they are read.
+ * Only the scores of a few queries against a few hundred keys exist at a time (attention/forward.ts, attention/backward.ts), and
+ * the mask only where a tile of its map is partial (attention/mask.ts). Keys of tiles that nobody sees are not read.
  *
- * Backward recomputes P = e^(scale q k - lse), and with delta = sum over the width of dy y:
- *   dv += P^T dy,   dS = P (dy v^T - delta) scale,   dq = dS k,   dk += dS^T q
- * dk and dv are added to, so that the query heads of a group (GQA) can share them; the caller zeroes them first.
- *
- * Queries are taken in blocks, and only [block, keys of its runs] scores exist at a time, run beside run. Neither blocks
- * nor runs change a product: its sums are carried on in the order of queries and of keys.
+ * Every element is computed by one thread in one order, which depends on the sizes and the mask alone: results have the same bits
+ * for any number of threads, and in all tiers that fuse.
  */
+import { BACKWARD, emitBackward } from './attention/backward.js';
+import { PANEL_QUERIES, TILE_KEYS, TILE_QUERIES, rowGroupsOf } from './attention/blocks.js';
+import { FORWARD, emitForward } from './attention/forward.js';
+import { GATHERED, emitGather, gatherName, paddedRowBytes } from './attention/gather.js';
 import {
-  type QueryBlock,
-  type VisibleKeys,
-  blockRows,
-  checkVisible,
-  forEachQueryBlock,
-  scoreBytes,
-} from './attention-blocks.js';
-import { type Rows, type StoredRows, bindAttentionProducts, productScratchBytes, rowAt } from './attention-products.js';
-import { bindAttentionRows } from './attention-rows.js';
-import type { HalfKernels } from './half.js';
+  type AttentionMask,
+  INSTRUCTION_BYTES,
+  type MaskSizes,
+  encodePrograms,
+  programBytes,
+} from './attention/mask.js';
+import { fewRowsForm, transposedForm } from './attention/panel-forms.js';
+import { emitPanelFunctions, emitSharedFunctions } from './attention/panel-functions.js';
+import { PANEL_ROWS } from './attention/panels.js';
+import { writeRecord } from './attention/record.js';
+import {
+  type Direction,
+  type ScratchPlan,
+  type ScratchSizes,
+  scratchPlan,
+  sumPlanOf,
+  tileBytes,
+  unitsOf,
+} from './attention/scratch.js';
+import { STORAGE_CODE, storedBytes } from './attention/staging.js';
+import { shareUnits } from './attention/units.js';
 import { F32_BYTES } from './host.js';
-import type { KernelHost } from './host.js';
-import type { MatmulKernels } from './matmul/matmul.js';
-import type { RowProductKernels, StoredMatrix } from './matmul/row-products.js';
+import type { KernelContext, KernelHost } from './host.js';
+import type { StoredMatrix } from './matmul/row-products.js';
 
-/** What scratch depends on. */
+export { TILE_KEYS, TILE_QUERIES } from './attention/blocks.js';
+export type { AttentionMask, MaskComparison, MaskInstruction, MaskSide, MaskSizes } from './attention/mask.js';
+export { TABLE_WORD_BITS } from './attention/mask.js';
+export type { Direction as AttentionDirection } from './attention/scratch.js';
+
+/** What scratch depends on, in elements. */
 export interface AttentionSizes {
+  /** 1 when left out. */
+  readonly batch?: number;
+  /** 1 when left out. */
+  readonly keyHeads?: number;
+  /** Query heads that share a key head; 1 when left out. */
+  readonly group?: number;
   readonly queries: number;
   readonly keys: number;
   readonly width: number;
-  /** Query heads that share k and v; default 1. */
-  readonly heads?: number;
   /** How k and v are stored; default f32. */
   readonly storage?: StoredMatrix;
+  readonly mask?: MaskSizes | undefined;
 }
 
 /** Offsets in bytes, sizes and strides in elements. */
@@ -50,18 +69,13 @@ export interface AttentionArguments extends AttentionSizes {
   readonly q: number;
   readonly k: number;
   readonly v: number;
-  /** [heads, queries, width], written. */
+  /** Written forward, read backward. */
   readonly y: number;
-  /** [heads, queries], written. */
+  /** Written forward, read backward. */
   readonly lse: number;
   readonly scale: number;
-  /** One per block of `QUERY_BLOCK` queries; left out: every block looks at all keys. */
-  readonly visible?: readonly VisibleKeys[];
-  /**
-   * Bytes [queries of the block, keys of its runs] of each masked block, one block after the other: [queries, keys] without
-   * `visible`; the same for all heads. Left out: every query sees every key that its block looks at.
-   */
-  readonly mask?: number;
+  /** Left out: every query sees every key. */
+  readonly mask?: AttentionMask | undefined;
   /** `attentionScratchBytes` of these sizes. */
   readonly scratch: number;
   /** Elements between rows of q and dq; default width. */
@@ -72,113 +86,205 @@ export interface AttentionArguments extends AttentionSizes {
   readonly rowStrideY?: number;
 }
 
-/** As forward for one head in f32, where y and lse are what it wrote. */
-export interface AttentionBackwardArguments extends Omit<AttentionArguments, 'heads' | 'storage'> {
+export interface AttentionBackwardArguments extends AttentionArguments {
   readonly dy: number;
-  /** [queries, width], written. */
+  /** As q, written. */
   readonly dq: number;
-  /** [keys, width], added to. */
+  /** As k and of its dtype, written. */
   readonly dk: number;
-  /** [keys, width], added to. */
+  /** As v and of its dtype, written. */
   readonly dv: number;
 }
 
-/** Attention of the query heads that share k and v. */
 export interface AttentionKernels {
   attention(operands: AttentionArguments): void;
   attentionBackward(operands: AttentionBackwardArguments): void;
-  /** Scratch bytes that either direction needs. */
-  attentionScratchBytes(sizes: AttentionSizes): number;
+  /** Scratch bytes of one direction, or of either when it is left out. */
+  attentionScratchBytes(sizes: AttentionSizes, direction?: Direction): number;
 }
 
-/** Scratch: two score blocks, then the scratch of the largest product. */
-function attentionScratchBytes(sizes: AttentionSizes): number {
-  const { keys, width, storage = 'f32' } = sizes;
-  return scoreBytes(sizes) * 2 + productScratchBytes(blockRows(sizes), keys, width, storage);
+/** Numbers that are gathered in some 20 microseconds. */
+const GATHERED_PER_PART = 60_000;
+
+/** Emits the functions of both directions. */
+export function emitAttention(context: KernelContext): void {
+  const shared = emitSharedFunctions(context);
+  const [narrow, wide] = [emitPanelFunctions(context, 8), emitPanelFunctions(context, PANEL_QUERIES)];
+  emitForward(
+    context,
+    [fewRowsForm(context, shared), transposedForm(context, narrow), transposedForm(context, wide)],
+    shared,
+  );
+  emitBackward(context, wide, shared);
+  emitGather(context);
 }
 
-/** Binds attention; the matrix products are those of the kernels given. */
-export function bindAttention(
-  host: KernelHost,
-  kernels: Pick<MatmulKernels, 'matmul'> & RowProductKernels & HalfKernels,
-): AttentionKernels {
-  const { softmax, probabilities, scoreGradient } = bindAttentionRows(host);
-  const { multiplyByKeys, sumOverKeys, addOverQueries } = bindAttentionProducts(kernels);
-  /** The softmax of each head of a block: they share the bytes of the mask. */
-  const softmaxOfHeads = ({ rows, heads, columns, scores, mask }: QueryBlock, lse: number, scale: number): void => {
-    const [together, count] = mask === undefined ? [rows, 1] : [rows / heads, heads];
-    for (let head = 0; head < count; head++)
-      softmax(rowAt(scores, head * together, columns), mask, rowAt(lse, head * together, 1), together, columns, scale);
+/** Binds attention. */
+export function bindAttention(host: KernelHost): AttentionKernels {
+  const kernels = { forward: host.kernel(FORWARD), backward: host.kernel(BACKWARD) };
+  const gather = new Map(GATHERED.map((storage) => [storage, host.kernel(gatherName(storage))] as const));
+
+  /** Runs all units of one direction. */
+  const run = (direction: Direction, operands: Operands): ScratchPlan => {
+    checkAttention(host, direction, operands);
+    const plan = scratchPlan(direction, operands, host.threads);
+    const { scratch, mask } = operands;
+    if (mask) {
+      const at = scratch + plan.programs;
+      new Int32Array(host.memory.buffer, at, programBytes(mask) / 4).set(encodePrograms(mask, at));
+      new Uint8Array(host.memory.buffer, scratch + plan.tiles, mask.tiles.length).set(mask.tiles);
+    }
+    if (unitsOf(direction, operands) === 0) return plan;
+    const record = scratch + plan.record;
+    writeRecord(host.memory, record, recordOf(direction, operands, plan));
+    const { bounds, grain } = shareUnits(direction, operands, mask, plan.slotCount);
+    host.divide(kernels[direction], { count: plan.slotCount, grain }, (from, size) => {
+      const first = bounds[from]!;
+      return [record, scratch + plan.slots + from * plan.slotBytes, first, bounds[from + size]! - first];
+    });
+    return plan;
   };
+
   return {
-    attentionScratchBytes,
-
-    attention(operands) {
-      checkAttention(host, operands);
-      const { q, k, v, y, lse, width, scale, storage = 'f32' } = operands;
-      const { rowStrideQ, rowStrideK: stride, rowStrideY } = stridesOf(operands);
-      forEachQueryBlock(operands, (block) => {
-        const { first, scores } = block;
-        multiplyByKeys(block, [rowAt(q, first, rowStrideQ), rowStrideQ], { first: k, stride, storage }, scores, width);
-        softmaxOfHeads(block, rowAt(lse, first, 1), scale);
-        sumOverKeys(block, scores, { first: v, stride, storage }, [rowAt(y, first, rowStrideY), rowStrideY], width);
-      });
+    attentionScratchBytes(given, direction) {
+      const sizes = { ...DEFAULTS, ...given };
+      const bytesOf = (which: Direction): number => scratchPlan(which, sizes, host.threads).bytes;
+      return direction ? bytesOf(direction) : Math.max(bytesOf('forward'), bytesOf('backward'));
     },
-
-    attentionBackward(operands) {
-      checkAttention(host, operands);
-      const { q, k, v, y, dy, lse, dq, dk, dv, width, scale } = operands;
-      const { rowStrideQ, rowStrideK, rowStrideY } = stridesOf(operands);
-      const stored = (first: number): StoredRows => ({ first, stride: rowStrideK, storage: 'f32' });
-      forEachQueryBlock(operands, (block) => {
-        const { rows, first, columns, scores, gradient, mask } = block;
-        const ofBlock = (matrix: number, stride: number): Rows => [rowAt(matrix, first, stride), stride];
-        multiplyByKeys(block, ofBlock(q, rowStrideQ), stored(k), scores, width);
-        probabilities(scores, mask, rowAt(lse, first, 1), rows, columns, scale);
-        addOverQueries(block, scores, ofBlock(dy, rowStrideY), [dv, rowStrideK], width);
-        // dP = dy·vᵀ is a product with keys like that of q and k.
-        multiplyByKeys(block, ofBlock(dy, rowStrideY), stored(v), gradient, width);
-        const yBlock = rowAt(y, first, rowStrideY);
-        const dyBlock = rowAt(dy, first, rowStrideY);
-        scoreGradient(scores, gradient, yBlock, dyBlock, rowStrideY * F32_BYTES, rows, columns, width, scale);
-        sumOverKeys(block, gradient, stored(k), ofBlock(dq, rowStrideQ), width);
-        addOverQueries(block, gradient, ofBlock(q, rowStrideQ), [dk, rowStrideK], width);
+    attention(operands) {
+      run('forward', { ...DEFAULTS, ...operands });
+    },
+    attentionBackward(given) {
+      const operands = { ...DEFAULTS, ...given };
+      const { batch, keyHeads, keys, width, storage, scratch, dk, dv, rowStrideK = width } = operands;
+      const { sums } = run('backward', operands);
+      const { inPlace, chunks } = sumPlanOf(operands);
+      if (inPlace) return;
+      const rows = batch * keyHeads * keys;
+      const strideOut = rowStrideK * storedBytes(storage);
+      const strideFrom = paddedRowBytes(width);
+      const grain = Math.ceil(GATHERED_PER_PART / Math.max(1, width * chunks));
+      [dk, dv].forEach((out, which) => {
+        const start = scratch + sums + which * chunks * rows * strideFrom;
+        host.divide(gather.get(storage)!, { count: rows, grain }, (from, size) => {
+          return [
+            out + from * strideOut,
+            strideOut,
+            start + from * strideFrom,
+            strideFrom,
+            rows * strideFrom,
+            chunks,
+            size,
+            width,
+          ];
+        });
       });
     },
   };
 }
 
-function stridesOf({
-  width,
-  rowStrideQ = width,
-  rowStrideK = width,
-  rowStrideY = width,
-}: Omit<AttentionArguments, 'heads' | 'storage'>): Required<
-  Pick<AttentionArguments, 'rowStrideQ' | 'rowStrideK' | 'rowStrideY'>
-> {
-  return { rowStrideQ, rowStrideK, rowStrideY };
+const DEFAULTS = { batch: 1, keyHeads: 1, group: 1, storage: 'f32' } as const;
+
+type Operands = Omit<AttentionArguments, keyof ScratchSizes> &
+  Partial<AttentionBackwardArguments> &
+  ScratchSizes & { readonly mask?: AttentionMask | undefined };
+
+/** The record of a call. */
+function recordOf(direction: Direction, operands: Operands, plan: ScratchPlan): Parameters<typeof writeRecord>[2] {
+  const { q, k, v, y, lse, dy = 0, dq = 0, scratch, mask, storage, width, scale } = operands;
+  const { batch, keyHeads, queries, keys } = operands;
+  const { rowStrideQ = width, rowStrideK = width, rowStrideY = width } = operands;
+  const { rows, groups } = rowGroupsOf(operands);
+  const sizes = { queries, keys, width, keyHeads, rows, groups };
+  const strideK = rowStrideK * storedBytes(storage);
+  const { chunks, groupsPerChunk, inPlace, bytes } = sumPlanOf(operands);
+  const sumsOfKeys = scratch + plan.sums;
+  const sums = inPlace
+    ? { dk: operands.dk ?? 0, dv: operands.dv ?? 0, strideSums: strideK, bytesSums: keys * strideK }
+    : {
+        dk: sumsOfKeys,
+        dv: sumsOfKeys + chunks * batch * keyHeads * bytes,
+        strideSums: paddedRowBytes(width),
+        bytesSums: bytes,
+      };
+  const map = mask && {
+    programs: scratch + plan.programs,
+    programBytes: mask.instructions * INSTRUCTION_BYTES,
+    tiles: scratch + plan.tiles,
+    keyTiles: Math.ceil(keys / TILE_KEYS),
+  };
+  const isShared = mask?.entries === 1;
+  return {
+    q,
+    k,
+    v,
+    y,
+    lse,
+    dy,
+    dq,
+    scale,
+    chunks,
+    groupsPerChunk,
+    ...sums,
+    ...sizes,
+    strideQ: rowStrideQ * F32_BYTES,
+    strideK,
+    strideY: rowStrideY * F32_BYTES,
+    bytesChunk: batch * keyHeads * sums.bytesSums,
+    blocks: Math.ceil(rows / (direction === 'forward' ? TILE_QUERIES : PANEL_ROWS)),
+    storage: STORAGE_CODE[storage],
+    ...map,
+    ...(map &&
+      !isShared && { entryPrograms: map.programBytes, entryTiles: Math.ceil(queries / TILE_QUERIES) * map.keyTiles }),
+    ...plan.slotPlaces,
+  };
 }
 
-/** Ranges that the matrix products do not check themselves. */
-function checkAttention(host: KernelHost, operands: AttentionArguments & { readonly dy?: number }): void {
-  const { lse, queries, keys, width, heads = 1, storage = 'f32', k, v, scratch, y, dy } = operands;
-  const { rowStrideK, rowStrideY } = stridesOf(operands);
-  host.checkSize('attention queries', queries);
-  host.checkSize('attention keys', keys);
-  host.checkSize('attention width', width);
-  host.checkSize('attention heads', heads);
+/** Ranges and sizes; programs are trusted. */
+function checkAttention(host: KernelHost, direction: Direction, operands: Operands): void {
+  const { batch, keyHeads, group, queries, keys, width, storage, mask, scratch } = operands;
+  const { rowStrideQ = width, rowStrideK = width, rowStrideY = width } = operands;
+  for (const [name, size] of Object.entries({ batch, keyHeads, group, queries, keys, width }))
+    host.checkSize(`attention ${name}`, size);
   if (storage !== 'f32' && rowStrideK !== width)
     throw new RangeError(`attention: rows of ${storage} keys are ${rowStrideK} elements apart; they must be dense`);
-  host.checkRange('attention lse', lse, heads * queries);
-  host.checkRange('attention scratch', scratch, attentionScratchBytes(operands), 1);
-  checkVisible(host, operands);
+  for (const [name, stride] of Object.entries({ rowStrideQ, rowStrideK, rowStrideY }))
+    if (!(Number.isInteger(stride) && stride >= width))
+      throw new RangeError(`attention ${name} is ${stride}; rows of ${width} elements are at least as far apart`);
   const extent = (rows: number, stride: number): number => (rows === 0 ? 0 : (rows - 1) * stride + width);
-  for (const [name, at] of [
-    ['k', k],
-    ['v', v],
-  ] as const)
-    host.checkRange(`attention ${name}`, at, extent(keys, rowStrideK), storage === 'f32' ? F32_BYTES : 2);
-  const count = extent(heads * queries, rowStrideY);
-  host.checkRange('attention y', y, count);
-  if (dy !== undefined) host.checkRange('attention dy', dy, count);
+  const queryRows = batch * keyHeads * group * queries;
+  const ofQ = extent(queryRows, rowStrideQ);
+  const ofK = extent(batch * keyHeads * keys, rowStrideK);
+  const ofY = extent(queryRows, rowStrideY);
+  const bytesK = storedBytes(storage);
+  const check = (name: string, count: number, bytes?: number): void =>
+    host.checkRange(`attention ${name}`, operands[name as 'q']!, count, bytes);
+  check('q', ofQ);
+  check('k', ofK, bytesK);
+  check('v', ofK, bytesK);
+  check('y', ofY);
+  check('lse', queryRows);
+  if (direction === 'backward') {
+    check('dy', ofY);
+    check('dq', ofQ);
+    check('dk', ofK, bytesK);
+    check('dv', ofK, bytesK);
+  }
+  host.checkRange('attention scratch', scratch, scratchPlan(direction, operands, host.threads).bytes, 1);
+  if (mask) checkMask(mask, operands);
+}
+
+function checkMask(mask: AttentionMask, sizes: ScratchSizes): void {
+  const { entries, instructions, programs, tiles } = mask;
+  if (entries !== 1 && entries !== sizes.batch)
+    throw new RangeError(`attention mask has ${entries} entries for a batch of ${sizes.batch}; give 1 or one for each`);
+  if (programs.length !== entries || programs.some((program) => program.length !== instructions))
+    throw new RangeError(
+      `attention mask: ${programs.length} programs; give ${entries} of ${instructions} instructions`,
+    );
+  const expected = tileBytes(sizes, mask);
+  if (tiles.length !== expected)
+    throw new RangeError(
+      `attention mask has ${tiles.length} tiles, needs ${expected} of ${TILE_QUERIES} by ${TILE_KEYS}`,
+    );
 }

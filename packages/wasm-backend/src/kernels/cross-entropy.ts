@@ -6,13 +6,15 @@
  *
  * A label of -100 is ignored: loss 0, gradient 0. `dlogits` may be `logits`.
  */
-import { f32, f32x4, i32, memory, v128 } from '../emit/index.js';
+import { f32, f32x4, i32, memory } from '../emit/index.js';
+import { F32_BYTES } from './host.js';
 import type { KernelContext, KernelHost } from './host.js';
-import { forEachRow } from './rows.js';
-import { emitExponentials, emitRowLogSumExp, emitRowMaximum } from './softmax-rows.js';
-import { forEachVector } from './vector-loop.js';
+import { splat } from './row-pass.js';
+import { divideRows, forEachRow } from './rows.js';
+import { emitRowLogSumExp, emitRowMaximum, emitShiftedExponentials, scaleRow } from './softmax-rows.js';
 
-const UNROLL = 4;
+/** Elements that are worth a part of the work of their own. */
+const GRAIN = 2 ** 15;
 
 /** The label of rows without a target (torch.nn.functional.cross_entropy). */
 const IGNORED_LABEL = -100;
@@ -51,6 +53,21 @@ export interface CrossEntropyKernels {
 export function emitCrossEntropy(context: KernelContext): void {
   emitForward(context);
   emitBackward(context);
+  emitLabelCheck(context);
+}
+
+/** The first row whose label is neither ignored nor a class, or the number of rows. */
+function emitLabelCheck({ module }: KernelContext): void {
+  const parameters = { labels: 'i32', rows: 'i32', classes: 'i32' } as const;
+  module.function({ name: 'firstWrongLabel', parameters, result: 'i32', exported: true }, (f, p) => {
+    const row = f.local('i32', 'row');
+    f.for({ index: row, from: 0, below: p.rows, step: 1 }, () => {
+      const label = f.let('label', i32.load(i32.add(p.labels, i32.shl(row, 2))));
+      const isWrong = i32.and(i32.ne(label, IGNORED_LABEL), i32.geUnsigned(label, p.classes));
+      f.if(isWrong, () => f.return(row));
+    });
+    f.return(p.rows);
+  });
 }
 
 function emitForward({ module, arithmetic }: KernelContext): void {
@@ -61,8 +78,8 @@ function emitForward({ module, arithmetic }: KernelContext): void {
     const label = f.local('i32', 'label');
     const steps = [
       [p.logits, rowBytes],
-      [p.labels, 4],
-      [p.loss, 4],
+      [p.labels, F32_BYTES],
+      [p.loss, F32_BYTES],
     ] as const;
     forEachRow(f, p.rows, steps, () => {
       f.set(label, i32.load(p.labels));
@@ -91,14 +108,13 @@ function emitBackward({ module, arithmetic }: KernelContext): void {
   module.function({ name: 'softmaxCrossEntropyBackward', parameters, result: 'void', exported: true }, (f, p) => {
     const rowBytes = f.let('rowBytes', i32.shl(p.classes, 2));
     const rowMaximum = emitRowMaximum(f);
-    const normalize = emitExponentials(f, arithmetic);
+    const exponentials = emitShiftedExponentials(f, arithmetic);
     const label = f.local('i32', 'label');
-    const cursor = f.local('i32', 'scaled');
     const steps = [
       [p.dlogits, rowBytes],
       [p.logits, rowBytes],
-      [p.labels, 4],
-      [p.dloss, 4],
+      [p.labels, F32_BYTES],
+      [p.dloss, F32_BYTES],
     ] as const;
     forEachRow(f, p.rows, steps, () => {
       f.set(label, i32.load(p.labels));
@@ -106,50 +122,50 @@ function emitBackward({ module, arithmetic }: KernelContext): void {
         i32.eq(label, IGNORED_LABEL),
         () => f.do(memory.fill(p.dlogits, 0, rowBytes)),
         () => {
-          normalize(p.dlogits, p.logits, p.classes, rowMaximum(p.logits, p.classes));
+          const total = exponentials(p.dlogits, p.logits, p.classes, rowMaximum(p.logits, p.classes));
+          const weight = f.let('weight', f32.load(p.dloss));
+          scaleRow(f, p.dlogits, p.classes, splat(f, 'factor', f32.div(weight, total)));
           const target = f.let('target', i32.add(p.dlogits, i32.shl(label, 2)));
-          f.do(f32.store(target, f32.sub(f32.load(target), 1)));
-          const factor = f.let('factor', v128.load32Splat(p.dloss));
-          f.set(cursor, p.dlogits);
-          forEachVector(f, { cursors: [cursor], count: p.classes, unroll: UNROLL }, (lanes) => {
-            f.do(lanes.store(cursor, f32x4.mul(lanes.load(cursor), factor)));
-          });
+          f.do(f32.store(target, f32.sub(f32.load(target), weight)));
         },
       );
     });
   });
 }
 
-/** Binds both directions. */
+/** Binds both directions; they divide the rows. */
 export function bindCrossEntropy(host: KernelHost): CrossEntropyKernels {
   const crossEntropy = host.kernel('softmaxCrossEntropy');
   const crossEntropyBackward = host.kernel('softmaxCrossEntropyBackward');
+  const firstWrongLabel = host.kernel('firstWrongLabel');
+  /** A label outside the classes would read or write another row, so it is refused before the kernel runs. */
+  const checkLabels = (labels: number, rows: number, classes: number): void => {
+    host.checkRange('softmaxCrossEntropy labels', labels, rows);
+    const row = firstWrongLabel(labels, rows, classes);
+    if (row === rows) return;
+    const label = new DataView(host.memory.buffer).getInt32(labels + row * F32_BYTES, true);
+    throw new RangeError(
+      `softmaxCrossEntropy: label ${label} of row ${row} is not one of the ${classes} classes; use ${IGNORED_LABEL} to ignore a row`,
+    );
+  };
   return {
     softmaxCrossEntropy({ logits, labels, loss, rows, classes }) {
       host.checkMatrix('softmaxCrossEntropy', { logits }, rows, classes);
       host.checkRange('softmaxCrossEntropy loss', loss, rows);
-      checkLabels(host, labels, rows, classes);
-      crossEntropy(loss, logits, labels, rows, classes);
+      checkLabels(labels, rows, classes);
+      divideRows(host, crossEntropy, { rows, columns: classes, grain: GRAIN }, (at, first, size) => {
+        const row = first * F32_BYTES;
+        return [loss + row, logits + at, labels + row, size, classes];
+      });
     },
     softmaxCrossEntropyBackward({ logits, labels, dloss, dlogits, rows, classes }) {
       host.checkMatrix('softmaxCrossEntropyBackward', { logits, dlogits }, rows, classes);
       host.checkRange('softmaxCrossEntropyBackward dloss', dloss, rows);
-      checkLabels(host, labels, rows, classes);
-      crossEntropyBackward(dlogits, logits, labels, dloss, rows, classes);
+      checkLabels(labels, rows, classes);
+      divideRows(host, crossEntropyBackward, { rows, columns: classes, grain: GRAIN }, (at, first, size) => {
+        const row = first * F32_BYTES;
+        return [dlogits + at, logits + at, labels + row, dloss + row, size, classes];
+      });
     },
   };
-}
-
-/** A label outside the classes would read or write another row, so it is refused before the kernel runs. */
-function checkLabels(host: KernelHost, labels: number, rows: number, classes: number): void {
-  host.checkRange('softmaxCrossEntropy labels', labels, rows);
-  const view = new DataView(host.memory.buffer, labels, rows * 4);
-  for (let row = 0; row < rows; row += 1) {
-    const label = view.getInt32(4 * row, true);
-    if (label !== IGNORED_LABEL && !(label >= 0 && label < classes)) {
-      throw new RangeError(
-        `softmaxCrossEntropy: label ${label} of row ${row} is not one of the ${classes} classes; use ${IGNORED_LABEL} to ignore a row`,
-      );
-    }
-  }
 }

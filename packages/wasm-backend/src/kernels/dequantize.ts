@@ -7,6 +7,8 @@
  */
 import { f32, f32x4, i16x8, i32, i32x4, i8x16, v128 } from '../emit/index.js';
 import type { Expression, FunctionBuilder, Local } from '../emit/index.js';
+import { ELEMENT_GRAIN } from './elementwise.js';
+import { F32_BYTES } from './host.js';
 import type { KernelContext, KernelHost } from './host.js';
 import { forEachRow } from './rows.js';
 
@@ -164,7 +166,13 @@ export function bindDequantize(host: KernelHost): DequantizeKernels {
       host.checkRange('dequantize codes', codes, rows * Math.ceil((columns * bits) / 32));
       host.checkRange('dequantize scales', scales, rows * groups);
       if (offsets !== undefined) host.checkRange('dequantize offsets', offsets, rows * groups);
-      kernels[bits](out, codes, scales, offsets ?? 0, offsets === undefined ? 0 : 1, rows, columns, groupSize, zero);
+      const [words, hasOffsets] = [Math.ceil((columns * bits) / 32), offsets === undefined ? 0 : 1];
+      const grain = Math.max(1, Math.ceil(ELEMENT_GRAIN / Math.max(1, columns)));
+      host.divide(kernels[bits], { count: rows, grain }, (from, size) => {
+        const [word, group] = [F32_BYTES * from * words, F32_BYTES * from * groups];
+        const places = [out + F32_BYTES * from * columns, codes + word, scales + group, (offsets ?? 0) + group];
+        return [...places, hasOffsets, size, columns, groupSize, zero];
+      });
     },
   };
 }

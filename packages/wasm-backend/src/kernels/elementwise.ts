@@ -4,13 +4,21 @@
  */
 import { f32x4 } from '../emit/index.js';
 import type { Expression, FunctionBuilder, Local } from '../emit/index.js';
+import { F32_BYTES } from './host.js';
 import type { KernelContext, KernelHost } from './host.js';
-import type { Arithmetic } from './tier.js';
+import type { Arithmetic, Tier } from './tier.js';
 import { emitExp, emitSigmoid, emitTanh } from './transcendental.js';
 import { forEachVector } from './vector-loop.js';
 
-/** Vectors per round for ops of one or two instructions; ops with long bodies use fewer. */
-const UNROLL = { short: 4, long: 1 } as const;
+/**
+ * Vectors per round. Long bodies need all registers for one vector; where pairs of vectors are joined, one round has a pair of
+ * them, and a few rounds side by side are up to the processor.
+ */
+const UNROLL: Readonly<Record<Tier, { readonly short: number; readonly long: number }>> = {
+  simd128: { short: 4, long: 1 },
+  relaxed: { short: 4, long: 1 },
+  revectorized: { short: 4, long: 2 },
+};
 
 /** Elements that are worth a thread of their own. */
 export const ELEMENT_GRAIN = 32_768;
@@ -51,7 +59,7 @@ export interface ElementwiseDefinition {
   readonly outputs?: number;
   /** Scalar f32 arguments, splatted. */
   readonly scalars?: number;
-  readonly unroll: keyof typeof UNROLL;
+  readonly unroll: 'short' | 'long';
   /** Called before the loop (constants go into locals here); returns what is called inside it. */
   readonly prepare: (
     f: FunctionBuilder,
@@ -74,7 +82,7 @@ export function emitElementwise(context: KernelContext, definition: ElementwiseD
       .slice(outputs + inputs, -1)
       .map((local) => f.let('factor', f32x4.splat(local as Local<'f32'>)));
     const compute = definition.prepare(f, context.arithmetic, factors);
-    forEachVector(f, { cursors, count: p.count, unroll: UNROLL[definition.unroll] }, (lanes) => {
+    forEachVector(f, { cursors, count: p.count, unroll: UNROLL[context.tier][definition.unroll] }, (lanes) => {
       const values = compute(cursors.slice(outputs).map((cursor) => f.let('value', lanes.load(cursor))));
       // All outputs are computed before any is stored, because a store may overwrite an input.
       const results = values.map((value) => f.let('result', value));
@@ -151,40 +159,44 @@ export function emitElementwiseFamily(context: KernelContext): void {
   for (const definition of DEFINITIONS) emitElementwise(context, definition);
 }
 
-/** Binds a kernel of one output and one input. */
-export function bindUnary(host: KernelHost, name: string): UnaryKernel {
+/**
+ * Binds a kernel of `emitElementwise`: checks the ranges of all pointers and divides the elements over the threads.
+ *
+ * @param names of the pointers, in the kernel's order.
+ */
+export function bindElements(
+  host: KernelHost,
+  name: string,
+  names: readonly string[],
+): (pointers: readonly number[], scalars: readonly number[], count: number) => void {
   const run = host.kernel(name);
-  return (out, x, count) => {
-    host.checkRange(`${name} out`, out, count);
-    host.checkRange(`${name} x`, x, count);
+  const labels = names.map((pointer) => `${name} ${pointer}`);
+  return (pointers, scalars, count) => {
+    labels.forEach((label, i) => host.checkRange(label, pointers[i]!, count));
     host.divide(run, { count, grain: ELEMENT_GRAIN, multiple: 16 }, (from, size) => [
-      out + 4 * from,
-      x + 4 * from,
+      ...pointers.map((pointer) => pointer + F32_BYTES * from),
+      ...scalars,
       size,
     ]);
   };
+}
+
+/** Binds a kernel of one output and one input. */
+export function bindUnary(host: KernelHost, name: string): UnaryKernel {
+  const run = bindElements(host, name, ['out', 'x']);
+  return (out, x, count) => run([out, x], [], count);
 }
 
 /** Binds a kernel of one output and two inputs. */
 export function bindBinary(host: KernelHost, name: string): BinaryKernel {
-  const run = host.kernel(name);
-  return (out, a, b, count) => {
-    host.checkRange(`${name} out`, out, count);
-    host.checkRange(`${name} a`, a, count);
-    host.checkRange(`${name} b`, b, count);
-    host.divide(run, { count, grain: ELEMENT_GRAIN, multiple: 16 }, (from, size) => [
-      out + 4 * from,
-      a + 4 * from,
-      b + 4 * from,
-      size,
-    ]);
-  };
+  const run = bindElements(host, name, ['out', 'a', 'b']);
+  return (out, a, b, count) => run([out, a, b], [], count);
 }
 
 /** Binds the family. */
 export function bindElementwise(host: KernelHost): ElementwiseKernels {
-  const scale = host.kernel('scale');
-  const addScaled = host.kernel('addScaled');
+  const scale = bindElements(host, 'scale', ['out', 'x']);
+  const addScaled = bindElements(host, 'addScaled', ['out', 'x', 'a']);
   return {
     add: bindBinary(host, 'add'),
     sub: bindBinary(host, 'sub'),
@@ -197,16 +209,7 @@ export function bindElementwise(host: KernelHost): ElementwiseKernels {
     exp: bindUnary(host, 'exp'),
     sigmoid: bindUnary(host, 'sigmoid'),
     tanh: bindUnary(host, 'tanh'),
-    scale(out, x, factor, count) {
-      host.checkRange('scale out', out, count);
-      host.checkRange('scale x', x, count);
-      scale(out, x, factor, count);
-    },
-    addScaled(out, x, a, factor, count) {
-      host.checkRange('addScaled out', out, count);
-      host.checkRange('addScaled x', x, count);
-      host.checkRange('addScaled a', a, count);
-      addScaled(out, x, a, factor, count);
-    },
+    scale: (out, x, factor, count) => scale([out, x], [factor], count),
+    addScaled: (out, x, a, factor, count) => addScaled([out, x, a], [factor], count),
   };
 }

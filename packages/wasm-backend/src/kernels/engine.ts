@@ -1,18 +1,37 @@
 /** What all modules of one device share: the tier that they are compiled for, their memory and their threads. */
 import type { Threads } from '../threads/threads.js';
+import type { FamilyName } from './families.js';
 import { KernelHost } from './host.js';
-import { type Tier, compileFor } from './tier.js';
+import type { Tier } from './tier.js';
+
+/** What a module is made of: a family of kernels, generated expressions, or copies between memories. */
+export type ModuleName = FamilyName | 'expressions' | 'transfer';
+
+export interface ModuleKind {
+  readonly family: ModuleName;
+  readonly sharedMemory: boolean;
+}
+
+export type Compile = (bytes: Uint8Array<ArrayBuffer>, kind: ModuleKind) => WebAssembly.Module;
+
+export interface InstantiateOptions {
+  readonly family: ModuleName;
+  /** Memories that the bytes import beside `env.memory`, by name. */
+  readonly memories?: Readonly<Record<string, WebAssembly.Memory>>;
+}
 
 export class Engine {
   readonly tier: Tier;
   readonly memory: WebAssembly.Memory;
   readonly threads: Threads;
+  readonly #compile: Compile;
 
-  /** @param threads are used only where the memory is shared. */
-  constructor(tier: Tier, memory: WebAssembly.Memory, threads: Threads) {
+  /** @param threads are used only where the memory is shared. @param compile how modules of the tier are compiled. */
+  constructor(tier: Tier, memory: WebAssembly.Memory, threads: Threads, compile: Compile) {
     this.tier = tier;
     this.memory = memory;
     this.threads = threads;
+    this.#compile = compile;
   }
 
   get sharedMemory(): boolean {
@@ -22,15 +41,14 @@ export class Engine {
   /**
    * Compiles a module, on every thread; its exported functions become kernels.
    *
-   * @param bytes import `env.memory`, and `env.sin` and `env.cos` if they like. Their label is the tier.
-   * @param others memories that they import beside it, by name.
+   * @param bytes import `env.memory`, and `env.sin` and `env.cos` if they like. Their label names the tier.
    */
-  instantiate(bytes: Uint8Array<ArrayBuffer>, others: Readonly<Record<string, WebAssembly.Memory>> = {}): KernelHost {
-    const { memory, tier, threads } = this;
-    const imports = { memory, ...others };
-    const module = compileFor(tier, bytes);
+  instantiate(bytes: Uint8Array<ArrayBuffer>, { family, memories }: InstantiateOptions): KernelHost {
+    const { memory, tier, threads, sharedMemory } = this;
+    const imports = { memory, ...memories };
+    const module = this.#compile(bytes, { family, sharedMemory });
     const { exports } = new WebAssembly.Instance(module, { env: { ...imports, sin: Math.sin, cos: Math.cos } });
-    if (!this.sharedMemory) return new KernelHost(memory, exports, tier);
+    if (!sharedMemory) return new KernelHost(memory, exports, tier);
     threads.install({ module, imports }, exports);
     return new KernelHost(memory, exports, tier, threads);
   }

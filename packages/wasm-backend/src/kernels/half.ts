@@ -7,10 +7,14 @@
  */
 import { f32x4, i32x4, v128 } from '../emit/index.js';
 import type { Expression, FunctionBuilder, Local } from '../emit/index.js';
+import { ELEMENT_GRAIN } from './elementwise.js';
+import { F32_BYTES } from './host.js';
 import type { KernelContext, KernelHost } from './host.js';
 import { forEachVector, vectorConstant } from './vector-loop.js';
 
 export type HalfName = 'f16' | 'bf16';
+
+const HALF_BYTES = 2;
 
 /** Called before the loops, where constants are set; writes the f32 of the codes in the low halves of four lanes. */
 export type Widening = (f: FunctionBuilder) => (codes: Local<'v128'>) => Expression<'v128'>;
@@ -49,7 +53,7 @@ export function emitHalf({ module }: KernelContext): void {
     const parameters = { out: 'i32', codes: 'i32', count: 'i32' } as const;
     module.function({ name: exportName(dtype), parameters, result: 'void', exported: true }, (f, p) => {
       const widen = WIDENING[dtype](f);
-      forEachVector(f, { cursors: [p.out], halfCursors: [p.codes], count: p.count, unroll: 2 }, (lanes) => {
+      forEachVector(f, { cursors: [p.out], halfCursors: [p.codes], count: p.count, unroll: 4 }, (lanes) => {
         const codes = f.let('codes', lanes.loadHalf(p.codes));
         f.do(lanes.store(p.out, widen(codes)));
       });
@@ -63,8 +67,12 @@ export function bindHalf(host: KernelHost): HalfKernels {
   return {
     widen(dtype, out, codes, count) {
       host.checkRange('widen out', out, count);
-      host.checkRange('widen codes', codes, count, 2);
-      kernels[dtype](out, codes, count);
+      host.checkRange('widen codes', codes, count, HALF_BYTES);
+      host.divide(kernels[dtype], { count, grain: ELEMENT_GRAIN, multiple: 64 }, (from, size) => [
+        out + F32_BYTES * from,
+        codes + HALF_BYTES * from,
+        size,
+      ]);
     },
   };
 }

@@ -89,11 +89,6 @@ export class KernelHost {
     return exported as ExportedKernel;
   }
 
-  /** Sets `count` f32 elements at byte offset `pointer` to 0. */
-  clear(pointer: number, count: number): void {
-    new Uint8Array(this.memory.buffer, pointer, count * F32_BYTES).fill(0);
-  }
-
   /**
    * Checks that `count` elements of `elementBytes` at byte offset `pointer` lie inside the memory.
    * @param what names the operand, such as `matmul a`.

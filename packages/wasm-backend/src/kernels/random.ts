@@ -3,15 +3,16 @@
  *
  * The bits are those of tensor-core's philox.ts, whose header has the rounds: element i of (seed, stream) is word i mod 4
  * of the block with counter (floor(i / 4), 0, stream, 0) and key = seed. Four blocks, 16 elements, are computed at once,
- * one per lane; the words are then turned from "one word of all blocks" to "all words of one block".
+ * one per lane; the words are then turned from "one word of all blocks" to "all words of one block". Groups of 16 are divided over
+ * threads; what is left of the last one goes by way of scratch.
  *
  *   dropout    y = 0 where (word >>> 8) * 2^-24 < probability, else x / (1 - probability)
  */
 import { f32x4, i32, i32x4, i64x2, v128 } from '../emit/index.js';
-import type { FunctionBuilder, Local } from '../emit/index.js';
-import { emitElementwise } from './elementwise.js';
+import type { Expression, FunctionBuilder, Local } from '../emit/index.js';
 import { F32_BYTES } from './host.js';
-import type { KernelContext, KernelHost } from './host.js';
+import type { ExportedKernel, KernelContext, KernelHost } from './host.js';
+import { type FourVectors, transposed } from './transposed.js';
 
 const MULTIPLIERS = [0xd251_1f53, 0xcd9e_8d57] as const;
 const WEYL = [0x9e37_79b9, 0xbb67_ae85] as const;
@@ -21,8 +22,8 @@ const ROUNDS = 10;
 const GROUP_BLOCKS = 4;
 const GROUP = 4 * GROUP_BLOCKS;
 
-/** Words that are drawn at a time: 16 KiB stay in L1 until they are used. */
-const CHUNK = 256 * GROUP;
+/** Groups that are worth a thread of their own. */
+const GROUP_GRAIN = 512;
 
 /** Offsets in bytes. */
 export interface RandomWordsArguments {
@@ -52,52 +53,62 @@ export interface RandomKernels {
 }
 
 type Vector = Local<'v128'>;
-type Counter = readonly [Vector, Vector, Vector, Vector];
+type Counter = FourVectors;
 
-/** Emits the generator and the choice. */
-export function emitRandom(context: KernelContext): void {
-  emitRandomGroups(context);
-  emitElementwise(context, {
-    name: 'dropout',
-    inputs: 2,
-    scalars: 2,
-    unroll: 'short',
-    prepare:
-      (_f, _arithmetic, [limit, keep]) =>
-      ([x, word]) => {
-        // 24 bits are exact as f32, and so is the limit, a whole number up to 2^24.
-        const drawn = f32x4.convertI32x4Signed(i32x4.shrUnsigned(word as Vector, 8));
-        return [v128.andNot(f32x4.mul(x as Vector, keep as Vector), f32x4.lt(drawn, limit as Vector))];
-      },
+/** What becomes of four words. @param at bytes from the start of the group. */
+type UseOfWords = (words: Vector, at: number) => Expression<'v128'>;
+
+const DRAW = { groups: 'i32', firstBlock: 'i32', low: 'i32', high: 'i32', stream: 'i32' } as const;
+type DrawParameters = { readonly [K in keyof typeof DRAW]: Local<'i32'> };
+
+/** Emits `randomGroups(out, groups, ...)` and `dropoutGroups(y, x, limit, keep, groups, ...)`. */
+export function emitRandom({ module }: KernelContext): void {
+  const words = { out: 'i32', ...DRAW } as const;
+  module.function({ name: 'randomGroups', parameters: words, result: 'void', exported: true }, (f, p) => {
+    emitGroups(f, p, { out: p.out }, (four) => four);
+  });
+  const choice = { y: 'i32', x: 'i32', limit: 'f32', keep: 'f32', ...DRAW } as const;
+  module.function({ name: 'dropoutGroups', parameters: choice, result: 'void', exported: true }, (f, p) => {
+    const [limit, keep] = [f.let('limit', f32x4.splat(p.limit)), f.let('keep', f32x4.splat(p.keep))];
+    emitGroups(f, p, { out: p.y, x: p.x }, (four, at) => {
+      // 24 bits are exact as f32, and so is the limit, a whole number up to 2^24.
+      const drawn = f32x4.convertI32x4Signed(i32x4.shrUnsigned(four, 8));
+      const scaled = f32x4.mul(v128.load(p.x, at), keep);
+      return v128.andNot(scaled, f32x4.lt(drawn, limit));
+    });
   });
 }
 
-function emitRandomGroups({ module }: KernelContext): void {
-  const parameters = { out: 'i32', groups: 'i32', firstBlock: 'i32', low: 'i32', high: 'i32', stream: 'i32' } as const;
-  module.function({ name: 'randomGroups', parameters, result: 'void', exported: true }, (f, p) => {
-    const splat = (name: string, value: number): Vector => f.let(name, i32x4.splat(value | 0));
-    const multipliers = MULTIPLIERS.map((value) => splat('multiplier', value)) as [Vector, Vector];
-    const weyl = WEYL.map((value) => splat('weyl', value)) as [Vector, Vector];
-    const low = f.let('low', i32x4.splat(p.low));
-    const high = f.let('high', i32x4.splat(p.high));
-    const stream = f.let('stream', i32x4.splat(p.stream));
-    const blocks = f.let('blocks', i32x4.add(i32x4.splat(p.firstBlock), i32x4.constant(0, 1, 2, 3)));
-    const next = splat('next', GROUP_BLOCKS);
-    const zero = splat('zero', 0);
-    const keys = [f.local('v128', 'key0'), f.local('v128', 'key1')] as const;
-    f.countDown(p.groups, 1, () => {
-      f.set(keys[0], low);
-      f.set(keys[1], high);
-      let counter: Counter = [blocks, zero, stream, zero];
-      for (let round = 0; round < ROUNDS; round += 1) {
-        counter = emitRound(f, counter, keys, multipliers);
-        f.set(keys[0], i32x4.add(keys[0], weyl[0]));
-        f.set(keys[1], i32x4.add(keys[1], weyl[1]));
-      }
-      transposed(f, counter).forEach((block, i) => f.do(v128.store(p.out, block, 16 * i)));
-      f.set(p.out, i32.add(p.out, GROUP * F32_BYTES));
-      f.set(blocks, i32x4.add(blocks, next));
-    });
+/** Draws groups one after the other and writes what becomes of them; all pointers move by one group each time. */
+function emitGroups(
+  f: FunctionBuilder,
+  p: DrawParameters,
+  pointers: { readonly out: Local<'i32'>; readonly x?: Local<'i32'> },
+  use: UseOfWords,
+): void {
+  const splat = (name: string, value: number): Vector => f.let(name, i32x4.splat(value | 0));
+  const multipliers = MULTIPLIERS.map((value) => splat('multiplier', value)) as [Vector, Vector];
+  const weyl = WEYL.map((value) => splat('weyl', value)) as [Vector, Vector];
+  const low = f.let('low', i32x4.splat(p.low));
+  const high = f.let('high', i32x4.splat(p.high));
+  const stream = f.let('stream', i32x4.splat(p.stream));
+  const blocks = f.let('blocks', i32x4.add(i32x4.splat(p.firstBlock), i32x4.constant(0, 1, 2, 3)));
+  const next = splat('next', GROUP_BLOCKS);
+  const zero = splat('zero', 0);
+  const keys = [f.local('v128', 'key0'), f.local('v128', 'key1')] as const;
+  f.countDown(p.groups, 1, () => {
+    f.set(keys[0], low);
+    f.set(keys[1], high);
+    let counter: Counter = [blocks, zero, stream, zero];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      counter = emitRound(f, counter, keys, multipliers);
+      f.set(keys[0], i32x4.add(keys[0], weyl[0]));
+      f.set(keys[1], i32x4.add(keys[1], weyl[1]));
+    }
+    const values = transposed(f, counter).map((block, i) => f.let('value', use(block, 16 * i)));
+    values.toReversed().forEach((value, i) => f.do(v128.store(pointers.out, value, 48 - 16 * i)));
+    for (const pointer of Object.values(pointers)) f.set(pointer, i32.add(pointer, GROUP * F32_BYTES));
+    f.set(blocks, i32x4.add(blocks, next));
   });
 }
 
@@ -121,58 +132,59 @@ function emitRound(
   return [mixed(high1, c1, keys[0]), low1, mixed(high0, c3, keys[1]), low0];
 }
 
-/** Lane j of word i becomes lane i of block j. */
-function transposed(f: FunctionBuilder, [a, b, c, d]: Counter): Counter {
-  const shuffle = (x: Vector, y: Vector, lanes: readonly number[]): Vector =>
-    f.let('shuffled', i32x4.shuffle(x, y, lanes));
-  const [abLow, abHigh] = [shuffle(a, b, [0, 4, 1, 5]), shuffle(a, b, [2, 6, 3, 7])];
-  const [cdLow, cdHigh] = [shuffle(c, d, [0, 4, 1, 5]), shuffle(c, d, [2, 6, 3, 7])];
-  const [front, back] = [
-    [0, 1, 4, 5],
-    [2, 3, 6, 7],
-  ] as const;
-  return [
-    shuffle(abLow, cdLow, front),
-    shuffle(abLow, cdLow, back),
-    shuffle(abHigh, cdHigh, front),
-    shuffle(abHigh, cdHigh, back),
-  ];
-}
-
 /** Binds the generator and the choice. */
 export function bindRandom(host: KernelHost): RandomKernels {
-  const groups = host.kernel('randomGroups');
-  const choose = host.kernel('dropout');
-  /** Calls `use` for pieces of `count` elements, after drawing the words of each into the scratch. */
-  const inChunks = (
-    operands: Omit<RandomWordsArguments, 'out'>,
-    use: (start: number, length: number) => void,
+  const drawGroups = host.kernel('randomGroups');
+  const dropoutGroups = host.kernel('dropoutGroups');
+  /** Runs a kernel on whole groups. @param ahead its values before those of the draw, for elements from `from` on. */
+  const divideGroups = (
+    kernel: ExportedKernel,
+    { count, seed, stream }: Omit<RandomWordsArguments, 'out' | 'scratch'>,
+    ahead: (from: number) => readonly number[],
   ): void => {
-    const { count, seed, stream, scratch } = operands;
-    host.checkRange('random scratch', scratch, CHUNK);
-    for (let start = 0; start < count; start += CHUNK) {
-      const length = Math.min(CHUNK, count - start);
-      groups(scratch, Math.ceil(length / GROUP), start / 4, seed[0], seed[1], stream);
-      use(start, length);
-    }
+    const groups = Math.floor(count / GROUP);
+    if (groups === 0) return;
+    host.divide(kernel, { count: groups, grain: GROUP_GRAIN }, (from, size) => [
+      ...ahead(GROUP * from),
+      size,
+      GROUP_BLOCKS * from,
+      ...seed,
+      stream,
+    ]);
+  };
+  /** The elements after the last whole group: where they start, and how many. */
+  const restOf = (count: number): readonly [start: number, length: number] => {
+    const start = count - (count % GROUP);
+    return [start, count - start];
+  };
+  const copy = (to: number, from: number, count: number): void => {
+    const bytes = new Uint8Array(host.memory.buffer);
+    for (let i = 0; i < F32_BYTES * count; i += 1) bytes[to + i] = bytes[from + i]!;
   };
   return {
-    randomScratchBytes: CHUNK * F32_BYTES,
+    randomScratchBytes: GROUP * F32_BYTES,
     randomWords(operands) {
-      host.checkRange('randomWords out', operands.out, operands.count);
-      inChunks(operands, (start, length) => {
-        const { out, scratch } = operands;
-        new Uint8Array(host.memory.buffer).copyWithin(out + start * F32_BYTES, scratch, scratch + length * F32_BYTES);
-      });
+      const { out, count, seed, stream, scratch } = operands;
+      host.checkRange('random scratch', scratch, GROUP);
+      host.checkRange('randomWords out', out, count);
+      divideGroups(drawGroups, operands, (from) => [out + F32_BYTES * from]);
+      const [start, length] = restOf(count);
+      if (length === 0) return;
+      drawGroups(scratch, 1, start / 4, ...seed, stream);
+      copy(out + F32_BYTES * start, scratch, length);
     },
     dropout(operands) {
-      const { x, y, count, probability, scratch } = operands;
+      const { x, y, count, probability, seed, stream, scratch } = operands;
+      host.checkRange('random scratch', scratch, GROUP);
       host.checkRange('dropout x', x, count);
       host.checkRange('dropout y', y, count);
-      const [limit, keep] = [Math.ceil(probability * 2 ** 24), 1 / (1 - probability)];
-      inChunks(operands, (start, length) => {
-        choose(y + start * F32_BYTES, x + start * F32_BYTES, scratch, limit, keep, length);
-      });
+      const choice = [Math.ceil(probability * 2 ** 24), 1 / (1 - probability)];
+      divideGroups(dropoutGroups, operands, (from) => [y + F32_BYTES * from, x + F32_BYTES * from, ...choice]);
+      const [start, length] = restOf(count);
+      if (length === 0) return;
+      copy(scratch, x + F32_BYTES * start, length);
+      dropoutGroups(scratch, scratch, ...choice, 1, start / 4, ...seed, stream);
+      copy(y + F32_BYTES * start, scratch, length);
     },
   };
 }

@@ -2,10 +2,12 @@
 import { f32x4 } from '../emit/index.js';
 import type { Local } from '../emit/index.js';
 import type { KernelContext, KernelHost } from './host.js';
-import { forEachRow, rowCursors } from './rows.js';
-import { forEachVector } from './vector-loop.js';
+import { forEachOfRow } from './row-pass.js';
+import { divideRows, forEachRow, rowCursors } from './rows.js';
 
 const UNROLL = 4;
+/** Elements that are worth a part of the work of their own. */
+const GRAIN = 2 ** 16;
 
 /** Offsets in bytes, sizes in elements, matrices contiguous [rows, columns]. */
 export interface RowVectorKernels {
@@ -21,21 +23,27 @@ export function emitRowVector({ module }: KernelContext): void {
     const [vectorCursor] = vector.cursors as readonly [Local<'i32'>];
     forEachRow(f, p.rows, [], () => {
       vector.reset();
-      forEachVector(f, { cursors: [p.out, p.x, vectorCursor], count: p.columns, unroll: UNROLL }, (lanes) => {
-        f.do(lanes.store(p.out, f32x4.add(lanes.load(p.x), lanes.load(vectorCursor))));
+      forEachOfRow(f, { cursors: [p.out, p.x, vectorCursor], count: p.columns, unroll: UNROLL }, (lanes) => {
+        lanes.store(p.out, f32x4.add(lanes.load(p.x), lanes.load(vectorCursor)));
       });
     });
   });
 }
 
-/** Binds the kernel. */
+/** Binds the kernel; it divides the rows. */
 export function bindRowVector(host: KernelHost): RowVectorKernels {
   const addRowVector = host.kernel('addRowVector');
   return {
     addRowVector(out, x, vector, rows, columns) {
       host.checkMatrix('addRowVector', { out, x }, rows, columns);
       host.checkRange('addRowVector vector', vector, columns);
-      addRowVector(out, x, vector, rows, columns);
+      divideRows(host, addRowVector, { rows, columns, grain: GRAIN }, (at, _first, size) => [
+        out + at,
+        x + at,
+        vector,
+        size,
+        columns,
+      ]);
     },
   };
 }

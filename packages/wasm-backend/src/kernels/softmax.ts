@@ -9,12 +9,16 @@
  */
 import { f32x4, i32, memory, v128 } from '../emit/index.js';
 import type { Local } from '../emit/index.js';
+import { F32_BYTES } from './host.js';
 import type { KernelContext, KernelHost } from './host.js';
-import { forEachRow, rowCursors } from './rows.js';
+import { forEachOfRow, RowTotal, splat } from './row-pass.js';
+import { divideRows, forEachRow, rowCursors } from './rows.js';
 import { emitExponentials, emitRowLogSumExp, emitRowMaximum, isEmptyRow } from './softmax-rows.js';
-import { Accumulators, forEachVector } from './vector-loop.js';
 
+const UNROLL_SUM = 8;
 const UNROLL = 4;
+/** Elements that are worth a part of the work of their own. */
+const GRAIN = 2 ** 15;
 
 /** Softmax, its gradient and the logarithm of its denominator. */
 export interface SoftmaxKernels {
@@ -58,7 +62,7 @@ function emitSoftmaxBackward({ module, arithmetic }: KernelContext): void {
   const parameters = { dx: 'i32', y: 'i32', dy: 'i32', rows: 'i32', columns: 'i32' } as const;
   module.function({ name: 'softmaxBackward', parameters, result: 'void', exported: true }, (f, p) => {
     const rowBytes = f.let('rowBytes', i32.shl(p.columns, 2));
-    const sums = new Accumulators(f, 'sum', UNROLL);
+    const sums = new RowTotal(f, 'sum', UNROLL_SUM);
     const row = rowCursors(f, p.dx, p.y, p.dy);
     const [dx, y, dy] = row.cursors as readonly [Local<'i32'>, Local<'i32'>, Local<'i32'>];
     const steps = [
@@ -68,15 +72,15 @@ function emitSoftmaxBackward({ module, arithmetic }: KernelContext): void {
     ] as const;
     forEachRow(f, p.rows, steps, () => {
       row.reset();
-      sums.fill(f32x4.constant(0));
-      forEachVector(f, { cursors: [y, dy], count: p.columns, unroll: UNROLL }, (lanes) => {
-        const sum = sums.of(lanes.copy);
-        f.set(sum, arithmetic.multiplyAdd(lanes.own(lanes.load(y)), lanes.load(dy), sum));
+      sums.start();
+      const sum = { cursors: [y, dy], count: p.columns, unroll: UNROLL_SUM, totals: [sums] };
+      forEachOfRow(f, sum, (lanes) => {
+        lanes.update(sums, (total) => arithmetic.multiplyAdd(lanes.load(y), lanes.load(dy), total));
       });
-      const mean = sums.sum();
+      const mean = splat(f, 'mean', sums.value());
       row.reset();
-      forEachVector(f, { cursors: [dx, y, dy], count: p.columns, unroll: UNROLL }, (lanes) => {
-        f.do(lanes.store(dx, f32x4.mul(lanes.load(y), f32x4.sub(lanes.load(dy), mean))));
+      forEachOfRow(f, { cursors: [dx, y, dy], count: p.columns, unroll: UNROLL }, (lanes) => {
+        lanes.store(dx, f32x4.mul(lanes.load(y), f32x4.sub(lanes.load(dy), mean)));
       });
     });
   });
@@ -89,13 +93,13 @@ function emitLogSumExp({ module, arithmetic }: KernelContext): void {
     const rowLogSumExp = emitRowLogSumExp(f, arithmetic);
     const steps = [
       [p.x, rowBytes],
-      [p.out, 4],
+      [p.out, F32_BYTES],
     ] as const;
     forEachRow(f, p.rows, steps, () => f.do(v128.store32Lane(p.out, rowLogSumExp(p.x, p.columns), 0)));
   });
 }
 
-/** Binds the family. */
+/** Binds the family; all divide the rows. */
 export function bindSoftmax(host: KernelHost): SoftmaxKernels {
   const softmax = host.kernel('softmax');
   const softmaxBackward = host.kernel('softmaxBackward');
@@ -103,16 +107,27 @@ export function bindSoftmax(host: KernelHost): SoftmaxKernels {
   return {
     softmax(y, x, rows, columns) {
       host.checkMatrix('softmax', { y, x }, rows, columns);
-      softmax(y, x, rows, columns);
+      divideRows(host, softmax, { rows, columns, grain: GRAIN }, (at, _first, size) => [y + at, x + at, size, columns]);
     },
     softmaxBackward(dx, y, dy, rows, columns) {
       host.checkMatrix('softmaxBackward', { dx, y, dy }, rows, columns);
-      softmaxBackward(dx, y, dy, rows, columns);
+      divideRows(host, softmaxBackward, { rows, columns, grain: 2 * GRAIN }, (at, _first, size) => [
+        dx + at,
+        y + at,
+        dy + at,
+        size,
+        columns,
+      ]);
     },
     logSumExp(out, x, rows, columns) {
       host.checkMatrix('logSumExp', { x }, rows, columns);
       host.checkRange('logSumExp out', out, rows);
-      logSumExp(out, x, rows, columns);
+      divideRows(host, logSumExp, { rows, columns, grain: GRAIN }, (at, first, size) => [
+        out + first * F32_BYTES,
+        x + at,
+        size,
+        columns,
+      ]);
     },
   };
 }

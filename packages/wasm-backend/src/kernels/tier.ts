@@ -56,10 +56,10 @@ export function supportsTier(tier: Tier): boolean {
 
 /**
  * The best tier of this engine.
- * @throws Error if the engine has no WebAssembly SIMD at all.
+ * @param atMost no better one than this. @throws Error if the engine has no WebAssembly SIMD at all.
  */
-export function probeTier(): Tier {
-  const best = TIERS_BEST_FIRST.find(supportsTier);
+export function probeTier(atMost: Tier = 'revectorized'): Tier {
+  const best = TIERS_BEST_FIRST.slice(TIERS_BEST_FIRST.indexOf(atMost)).find(supportsTier);
   if (best) return best;
   throw new Error(
     'wasm-backend: this JavaScript engine has no WebAssembly SIMD; use Node 16.4 or later, Chrome 91, Firefox 89, ' +

@@ -3,6 +3,9 @@
  * and emitted for whole vectors (unrolled), and again for the tail, where a load fills all lanes with the one element and a
  * store writes lane 0. So a tail element goes through the same instructions as any other and has the same bits.
  *
+ * Within a round all copies load before any of them stores. So neighbouring vectors stand next to each other in every step,
+ * which is what V8's revectorisation joins: two loads or stores off one cursor, 16 bytes apart, with equal code in between.
+ *
  * Elements are 32-bit words, 16-bit halves or bytes in memory and always 32-bit lanes in a vector.
  */
 import { f32x4, i16x8, i32, i32x4, i8x16, v128 } from '../emit/index.js';
@@ -18,7 +21,7 @@ export interface Lanes {
   store(cursor: Local<'i32'>, value: Expression<'v128'>): Statement;
   /** Four halves at a half cursor, in the low bits of the lanes. */
   loadHalf(cursor: Local<'i32'>): Expression<'v128'>;
-  /** Writes the low halves of four lanes at a half cursor. */
+  /** Writes four lanes, whose high halves must be 0, at a half cursor. */
   storeHalf(cursor: Local<'i32'>, value: Expression<'v128'>): Statement;
   /** Four mask bytes at a byte cursor as 32-bit lanes: all ones where the byte is not 0. */
   loadMask(cursor: Local<'i32'>): Expression<'v128'>;
@@ -44,9 +47,9 @@ export interface VectorLoop {
 
 const LANES = 4;
 
-/** Emits the loop, each unrolled copy of the body after the other. */
+/** Emits the loop, each unrolled copy of the body after the other but for their stores, which come last. */
 export function forEachVector(f: FunctionBuilder, loop: VectorLoop, body: (lanes: Lanes) => void): void {
-  forEachGroup(f, loop, (group) => group.forEach(body));
+  forEachGroup(f, loop, (group) => forEachCopy(f, group, body));
 }
 
 /** Emits the loop with a body that is given all unrolled copies of a round at once. */
@@ -69,6 +72,59 @@ export function forEachGroup(f: FunctionBuilder, loop: VectorLoop, body: (group:
     body([singleLane(onlyFirst)]);
     advance(1);
   });
+}
+
+type StoreName = 'store' | 'storeHalf' | 'storeMask';
+
+const NOTHING: Statement = { type: 'void', code: [] };
+
+/**
+ * Emits the body for each copy of a group; what it stores is computed in its place and written after all copies.
+ *
+ * A copy must not read what another one of the same group writes.
+ */
+export function forEachCopy(f: FunctionBuilder, group: readonly Lanes[], body: (lanes: Lanes) => void): void {
+  if (group.length === 1) return group.forEach(body);
+  // By cursor: between two stores that are to be joined there must be none of another.
+  const late = new Map<Local<'i32'>, LateStore[]>();
+  const deferred =
+    (lanes: Lanes, name: StoreName): Lanes['store'] =>
+    (cursor, value) => {
+      const stores = late.get(cursor) ?? [];
+      late.set(cursor, [...stores, { lanes, name, value: f.let('stored', value) }]);
+      return NOTHING;
+    };
+  for (const lanes of group) {
+    const [store, storeHalf, storeMask] = [
+      deferred(lanes, 'store'),
+      deferred(lanes, 'storeHalf'),
+      deferred(lanes, 'storeMask'),
+    ];
+    body({ ...lanes, store, storeHalf, storeMask });
+  }
+  for (const [cursor, stores] of late) writeLate(f, cursor, stores);
+}
+
+interface LateStore {
+  readonly lanes: Lanes;
+  readonly name: StoreName;
+  readonly value: Local<'v128'>;
+}
+
+/**
+ * The last copy first: the joined store is then one. In the other order V8 must write the first half by itself too, in case the
+ * second is outside the memory. Halves of two copies are one vector.
+ */
+function writeLate(f: FunctionBuilder, cursor: Local<'i32'>, stores: readonly LateStore[]): void {
+  for (let last = stores.length - 1; last >= 0; last -= 1) {
+    const { lanes, name, value } = stores[last]!;
+    const before = stores[last - 1];
+    if (name === 'storeHalf' && before?.name === name && before.lanes.copy === lanes.copy - 1) {
+      const codes = i16x8.narrowI32x4Unsigned(before.value, value);
+      f.do(v128.store(cursor, codes, before.lanes.copy * 8));
+      last -= 1;
+    } else f.do(lanes[name](cursor, value));
+  }
 }
 
 const NONE = i32x4.constant(0, 0, 0, 0);

@@ -3,11 +3,11 @@
  *
  * The calling thread opens a job, draws parts like all others, and waits until the last is done; so a thread that is still
  * starting, or gone, is never waited for unless it has drawn a part. Which thread computes a part has no influence on what is
- * computed.
+ * computed. A part that fails is done: when `run` throws, no thread is at work any more, unless one was taken for dead.
  */
-import { CLOSED, type Control, MOST_VALUES, WORD, createControl } from './control.js';
-import { type Thread, canBlock, startThread } from './environment.js';
-import { type InstallMessage, threadSource } from './worker-source.js';
+import { type Control, MOST_VALUES, RETURNED, WORD, createControl, readReason } from './control.js';
+import { type Thread, canBlock, startThread, startsWhileBlocked } from './environment.js';
+import { type InstallMessage, type StartMessage, threadSource } from './worker-source.js';
 
 /** A thread failed in the middle of its work; what it was writing is undefined. */
 export class WasmThreadError extends Error {
@@ -30,22 +30,25 @@ export interface CrewOptions {
 /** How long the calling thread looks for the end of a job before it sleeps, where it may sleep. */
 const SPIN_MILLISECONDS = 0.1;
 const SLEEP_MILLISECONDS = 20;
+/** Longest time between two looks that counts as waiting; in a longer one the whole process was suspended. */
+const LONGEST_LOOK = 10 * SLEEP_MILLISECONDS;
 
 export class Crew {
-  readonly #control: Control = createControl();
+  readonly #control: Control;
   readonly #threads: Thread[] = [];
   readonly #stallMilliseconds: number;
   readonly #mayBlock = canBlock();
   #lost: string | undefined;
 
   constructor({ helpers, stallMilliseconds, source = threadSource }: CrewOptions) {
+    this.#control = createControl(helpers);
     this.#stallMilliseconds = stallMilliseconds;
     for (let i = 0; i < helpers; i += 1) {
       const thread = startThread(source, { ended: (reason) => (this.#lost ??= reason) });
       if (thread) this.#threads.push(thread);
     }
-    const { words, values } = this.#control;
-    this.#post({ words, values });
+    if (this.#threads.length === 0) this.#lost ??= 'this host has no threads';
+    this.#post((slot): StartMessage => ({ ...this.#control, slot }));
   }
 
   /** Why a thread has ended, once one has. */
@@ -58,17 +61,21 @@ export class Crew {
     return Atomics.load(this.#control.words, WORD.ready);
   }
 
-  /** Blocks until `count` threads have come to wait for work, or one has ended. Only where this thread may block. */
+  /** Waits until `count` threads have come to wait for work, or one has ended; not where waiting would keep them from it. */
   awaitReady(count: number): void {
     const { words } = this.#control;
     const deadline = performance.now() + this.#stallMilliseconds;
-    while (this.ready < count && this.#lost === undefined && performance.now() < deadline)
-      Atomics.wait(words, WORD.ready, this.ready, SLEEP_MILLISECONDS);
+    if (!this.#mayBlock || !startsWhileBlocked()) return;
+    while (this.#lost === undefined && performance.now() < deadline) {
+      const { ready } = this;
+      if (ready >= count) return;
+      Atomics.wait(words, WORD.ready, ready, SLEEP_MILLISECONDS);
+    }
   }
 
   /** Gives every thread the kernels of a module, after those it has. */
   install(message: InstallMessage): void {
-    this.#post(message);
+    this.#post(() => message);
   }
 
   end(): void {
@@ -79,69 +86,99 @@ export class Crew {
    * Calls a kernel once per part.
    *
    * @param number of the kernel among all that are installed. @param run the same kernel on this thread.
-   * @throws WasmThreadError when a part has failed on a thread, or no part ends any more. The crew is of no use afterwards.
+   * @throws what the kernel throws here. @throws WasmThreadError when a part has failed on a thread. @throws WasmThreadError
+   * when no part ends any more: the crew is lost then, and of no use.
    */
   run(number: number, run: Kernel, parts: number, valuesOf: PartValues): void {
-    const { words, values } = this.#control;
-    const calls: (readonly number[])[] = [];
-    let count = 0;
-    for (let part = 0; part < parts; part += 1) {
-      const call = valuesOf(part);
-      count = call.length;
-      if (parts * count > MOST_VALUES)
-        throw new RangeError(`a job of ${parts} parts with ${count} arguments each; at most ${MOST_VALUES} in all`);
-      values.set(call, part * count);
-      calls.push(call);
-    }
-    words[WORD.kernel] = number;
-    words[WORD.parts] = parts;
-    words[WORD.values] = count;
-    words[WORD.finished] = 0;
-    // A thread that looks at the words before they changed has left, and those that come see the new ones.
-    while (Atomics.load(words, WORD.active) > 0);
-    Atomics.store(words, WORD.next, 0);
-    Atomics.add(words, WORD.generation, 1);
-    Atomics.notify(words, WORD.generation);
-    let done = 0;
-    try {
-      for (;;) {
-        const part = Atomics.add(words, WORD.next, 1);
-        if (part >= parts) break;
+    const { words } = this.#control;
+    const calls = this.#open(number, parts, valuesOf);
+    const errors: unknown[] = [];
+    const call = (part: number): void => {
+      try {
         run(...calls[part]!);
-        done += 1;
+      } catch (error) {
+        errors.push(error);
       }
-    } finally {
-      Atomics.store(words, WORD.next, CLOSED);
-      Atomics.add(words, WORD.finished, done);
+    };
+    let done = 0;
+    for (;;) {
+      const left = Atomics.sub(words, WORD.left, 1);
+      if (left <= 0) break;
+      call(parts - left);
+      done += 1;
     }
-    this.#awaitParts(parts);
+    Atomics.add(words, WORD.progress, done);
+    this.#awaitParts(parts, call);
+    if (errors.length > 0) throw errors[0];
     if (Atomics.load(words, WORD.failed) !== 0)
-      throw new WasmThreadError('a kernel failed on a thread: this is a defect; use { threads: 1 } and report it');
+      throw new WasmThreadError(
+        `a kernel failed on a thread: ${readReason(this.#control)}; this is a defect: use { threads: 1 } and report it`,
+      );
   }
 
-  #awaitParts(parts: number): void {
+  /** Writes a job down and wakes as many threads as it may need. */
+  #open(number: number, parts: number, valuesOf: PartValues): readonly (readonly number[])[] {
+    const { words, values } = this.#control;
+    const calls = Array.from({ length: parts }, (_, part) => valuesOf(part));
+    const count = calls[0]?.length ?? 0;
+    if (parts * Math.max(count, 1) > MOST_VALUES)
+      throw new RangeError(`a job of ${parts} parts with ${count} arguments each; at most ${MOST_VALUES} in all`);
+    calls.forEach((call, part) => values.set(call, part * count));
+    Atomics.store(words, WORD.kernel, number);
+    Atomics.store(words, WORD.parts, parts);
+    Atomics.store(words, WORD.values, count);
+    Atomics.store(words, WORD.progress, 0);
+    Atomics.store(words, WORD.failed, 0);
+    Atomics.store(words, WORD.left, parts);
+    Atomics.add(words, WORD.generation, 1);
+    Atomics.notify(words, WORD.generation, parts - 1);
+    return calls;
+  }
+
+  /** Returns once every part is done; those that threads give back are done here. */
+  #awaitParts(parts: number, call: (part: number) => void): void {
     const { words } = this.#control;
-    let finished = Atomics.load(words, WORD.finished);
-    let lastChange = performance.now();
-    const spinUntil = lastChange + SPIN_MILLISECONDS;
-    while (finished < parts) {
+    let last = performance.now();
+    const spinUntil = last + SPIN_MILLISECONDS;
+    let [seen, idle, taken] = [-1, 0, 0];
+    for (;;) {
+      const progress = Atomics.load(words, WORD.progress);
+      if (progress % RETURNED === parts) return;
       const now = performance.now();
-      if (this.#mayBlock && now > spinUntil) Atomics.wait(words, WORD.finished, finished, SLEEP_MILLISECONDS);
-      const current = Atomics.load(words, WORD.finished);
-      if (current !== finished) [finished, lastChange] = [current, now];
-      else if (now - lastChange > this.#stallMilliseconds) {
-        this.#lost ??= 'it does not answer';
-        throw new WasmThreadError(
-          `a thread has not finished its part of a kernel for ${this.#stallMilliseconds} ms and is taken for dead: run again`,
-        );
-      }
+      idle = progress === seen ? idle + Math.min(now - last, LONGEST_LOOK) : 0;
+      [seen, last] = [progress, now];
+      if (taken < Math.floor(progress / RETURNED)) taken += this.#takeReturned(call);
+      else if (idle > this.#stallMilliseconds) throw this.#stalled();
+      else if (this.#mayBlock && now > spinUntil) Atomics.wait(words, WORD.progress, progress, SLEEP_MILLISECONDS);
     }
   }
 
-  #post(message: unknown): void {
+  /** Does the parts that threads have given back. @returns how many. */
+  #takeReturned(call: (part: number) => void): number {
     const { words } = this.#control;
-    for (const thread of this.#threads) thread.post(message);
+    let count = 0;
+    for (let slot = 0; slot < this.#threads.length; slot += 1) {
+      const part = Atomics.exchange(words, WORD.returned + slot, 0) - 1;
+      if (part < 0) continue;
+      call(part);
+      count += 1;
+    }
+    Atomics.add(words, WORD.progress, count);
+    return count;
+  }
+
+  #stalled(): WasmThreadError {
+    this.#lost ??= 'it does not answer';
+    return new WasmThreadError(
+      `a thread has not finished its part of a kernel for ${this.#stallMilliseconds} ms and is taken for dead: inputs keep their values, but donated ones may be partly overwritten`,
+    );
+  }
+
+  /** Sends each thread a message. The count goes first: a thread that receives one must find itself expected. */
+  #post(messageFor: (slot: number) => unknown): void {
+    const { words } = this.#control;
     Atomics.add(words, WORD.messages, 1);
+    this.#threads.forEach((thread, slot) => thread.post(messageFor(slot)));
     Atomics.add(words, WORD.generation, 1);
     Atomics.notify(words, WORD.generation);
   }

@@ -30,6 +30,7 @@ interface NodeModules {
     readonly Worker: new (source: string, options: { eval: true; name: string; execArgv: string[] }) => NodeWorker;
   };
   readonly v8: { setFlagsFromString(flag: string): void };
+  readonly buffer: { isUtf8(bytes: Uint8Array): boolean };
 }
 
 interface NodeProcess {
@@ -46,13 +47,31 @@ const builtin = <Name extends keyof NodeModules>(name: Name): NodeModules[Name] 
 /** Whether memory can be shared between threads: everywhere in Node, in browsers on isolated pages. */
 export const canShareMemory = (): boolean => typeof SharedArrayBuffer !== 'undefined';
 
-/** Whether this thread may block on `Atomics.wait`: the main thread of a page may not. */
-export const canBlock = (): boolean => nodeProcess?.getBuiltinModule !== undefined || typeof document === 'undefined';
+/**
+ * Whether this thread may block on `Atomics.wait`. The main thread of a page may not, nor may service workers; Node's threads
+ * and the workers of pages may.
+ */
+export function canBlock(): boolean {
+  if (typeof document !== 'undefined' || !canShareMemory()) return false;
+  try {
+    // The word is not 1, so this never waits; where waiting is forbidden it throws before it looks.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether threads start while the one that wants them is blocked: Node's do, a page's need its event loop. */
+export const startsWhileBlocked = (): boolean => builtin('worker_threads') !== undefined;
 
 /** Processors that this process may use; 1 where the host does not say. */
 export const processors = (): number =>
   (globalThis as { readonly navigator?: { readonly hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ??
   1;
+
+/** What threads are called in the tools of the host. */
+const NAME = 'mindseye-wasm';
 
 /** Statements with which a thread's script receives messages as `receive(message)`. */
 const LISTENING = {
@@ -61,28 +80,35 @@ const LISTENING = {
 } as const;
 
 /**
- * Starts a thread; undefined where the host has none. It does not keep the process alive.
+ * Starts a thread; undefined where the host has none or refuses. It does not keep the process alive.
  *
  * @param source a script that declares a function `receive(message)`.
  */
-export function startThread(source: string, { ended }: ThreadEvents): Thread | undefined {
-  const node = builtin('worker_threads');
-  if (node) {
-    const worker = new node.Worker(`${source}\n${LISTENING.node}`, {
-      eval: true,
-      name: 'mindseye-wasm',
-      execArgv: [],
-    });
-    worker.on('error', (error) => ended(error.message));
-    worker.on('exit', (code) => ended(`exit code ${code}`));
-    worker.unref();
-    return { post: (message) => worker.postMessage(message), end: () => void worker.terminate() };
+export function startThread(source: string, events: ThreadEvents): Thread | undefined {
+  try {
+    return builtin('worker_threads') ? nodeThread(source, events) : browserThread(source, events);
+  } catch (error) {
+    // Permissions of the process, the limit of threads, or a page's policy.
+    events.ended(error instanceof Error ? error.message : String(error));
+    return undefined;
   }
+}
+
+function nodeThread(source: string, { ended }: ThreadEvents): Thread {
+  const { Worker: NodeThread } = builtin('worker_threads')!;
+  const worker = new NodeThread(`${source}\n${LISTENING.node}`, { eval: true, name: NAME, execArgv: [] });
+  worker.on('error', (error) => ended(error.message));
+  worker.on('exit', (code) => ended(`exit code ${code}`));
+  worker.unref();
+  return { post: (message) => worker.postMessage(message), end: () => void worker.terminate() };
+}
+
+function browserThread(source: string, { ended }: ThreadEvents): Thread | undefined {
   if (typeof Worker === 'undefined' || typeof URL.createObjectURL !== 'function') return undefined;
   const url = URL.createObjectURL(new Blob([`${source}\n${LISTENING.browser}`], { type: 'text/javascript' }));
-  const worker = new Worker(url, { name: 'mindseye-wasm' });
+  const worker = new Worker(url, { name: NAME });
   // A page's content security policy may forbid scripts from blobs; that arrives here too.
-  worker.addEventListener('error', (event) => ended(event.message || 'the script could not be started'));
+  worker.addEventListener('error', (event) => ended(event.message || 'the script of a thread could not be started'));
   return {
     post: (message) => worker.postMessage(message),
     end() {
@@ -111,4 +137,18 @@ export function withEngineSwitches<Result>(
   } finally {
     for (const [, reset] of own) v8.setFlagsFromString(reset);
   }
+}
+
+const NOTHING = new Uint8Array(8);
+
+/**
+ * Clears the upper halves of the vector registers; undefined where that is not needed.
+ *
+ * V8 does not clear them when 256-bit WebAssembly returns, and on Intel processors every switch from such code to the engine's own,
+ * which is compiled for 128 bits, then costs some hundred nanoseconds. A native function of Node's that ends with clean
+ * registers costs thirty.
+ */
+export function registerCleaner(): (() => void) | undefined {
+  const buffer = nodeProcess?.arch === 'x64' ? builtin('buffer') : undefined;
+  return buffer && (() => void buffer.isUtf8(NOTHING));
 }

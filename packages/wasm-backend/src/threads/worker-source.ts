@@ -3,12 +3,19 @@
  *
  * Its first message holds the shared words, each later one a module to instantiate; the exported functions of all modules, in
  * order, are the kernels. Between messages it serves: it waits for a job, draws parts until none is left, and waits again.
- * While it waits it spins for some microseconds and then sleeps. To receive a message it returns to its event loop.
+ * While it waits it spins for some microseconds and then sleeps. To receive a message it returns to its event loop. A part of
+ * a kernel whose message it has not received, it gives back.
  */
-import { WORD } from './control.js';
+import { type Control, RETURNED, WORD } from './control.js';
 
 /** How long a thread looks for the next job before it sleeps, in milliseconds: steps of a plan follow each other sooner. */
 const SPIN_MILLISECONDS = 0.05;
+
+/** The first message. */
+export interface StartMessage extends Control {
+  /** The thread's number among the helpers, from 0. */
+  readonly slot: number;
+}
 
 export interface InstallMessage {
   readonly module: WebAssembly.Module;
@@ -19,15 +26,18 @@ export const threadSource: string = `
 'use strict';
 const WORD = ${JSON.stringify(WORD)};
 const kernels = [];
-let words, values, received = 0, ready = false;
+let words, values, reason, slot, received = 0, ready = false;
 
 function receive(message) {
-  if (message.words) ({ words, values } = message);
+  if (message.words) ({ words, values, reason, slot } = message);
   else install(message);
   received += 1;
   // Others are on their way.
   if (received < Atomics.load(words, WORD.messages)) return;
-  if (!ready) Atomics.add(words, WORD.ready, 1);
+  if (!ready) {
+    Atomics.add(words, WORD.ready, 1);
+    Atomics.notify(words, WORD.ready);
+  }
   ready = true;
   serve();
 }
@@ -41,12 +51,9 @@ function install({ module, imports }) {
 function serve() {
   let seen = -1;
   for (;;) {
-    const generation = awaitChange(seen);
+    seen = awaitChange(seen);
     if (Atomics.load(words, WORD.messages) !== received) return;
-    seen = generation;
-    Atomics.add(words, WORD.active, 1);
     work();
-    Atomics.sub(words, WORD.active, 1);
   }
 }
 
@@ -61,21 +68,34 @@ function awaitChange(seen) {
 }
 
 function work() {
-  // The words of a job do not change while a thread is active, so these belong to any part drawn below.
-  const kernel = kernels[Atomics.load(words, WORD.kernel)];
-  // Its module is in a message that has not been received.
-  if (!kernel) return;
-  const parts = Atomics.load(words, WORD.parts);
-  const count = Atomics.load(words, WORD.values);
   for (;;) {
-    const part = Atomics.add(words, WORD.next, 1);
-    if (part >= parts) return;
+    const left = Atomics.sub(words, WORD.left, 1);
+    if (left <= 0) return;
+    const parts = Atomics.load(words, WORD.parts);
+    const part = parts - left;
+    const kernel = kernels[Atomics.load(words, WORD.kernel)];
+    if (!kernel) {
+      Atomics.store(words, WORD.returned + slot, part + 1);
+      Atomics.add(words, WORD.progress, ${RETURNED});
+      Atomics.notify(words, WORD.progress);
+      return;
+    }
+    const count = Atomics.load(words, WORD.values);
     try {
       Reflect.apply(kernel, undefined, values.subarray(part * count, (part + 1) * count));
-    } catch {
-      Atomics.store(words, WORD.failed, 1);
+    } catch (error) {
+      if (Atomics.compareExchange(words, WORD.failed, 0, 1) === 0) describe(error);
     }
-    if (Atomics.add(words, WORD.finished, 1) + 1 === parts) Atomics.notify(words, WORD.finished);
+    const progress = Atomics.add(words, WORD.progress, 1) + 1;
+    if (progress % ${RETURNED} === parts) {
+      Atomics.notify(words, WORD.progress);
+      return;
+    }
   }
+}
+
+function describe(error) {
+  const text = String(error);
+  for (let i = 0; i < reason.length; i += 1) reason[i] = i < text.length ? text.charCodeAt(i) : 0;
 }
 `;

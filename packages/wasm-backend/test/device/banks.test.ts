@@ -1,8 +1,8 @@
 /** Roots beyond the main memory: the same results, bit for bit, as when everything lies in one memory. */
 import * as t from '@mindseye/tensor-core';
-import { arbitraryGraph, buildGraph, graphLoss, toTensor } from '@mindseye/tensor-core/testing';
+import { arbitraryGraph, buildGraph, graphLoss, seededValue, toTensor } from '@mindseye/tensor-core/testing';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { BANK_BYTES } from '../../src/device/banks.js';
 import { deviceOn } from '../../src/device/device.js';
 import { WasmMemoryError } from '../../src/index.js';
@@ -43,6 +43,32 @@ test('random graphs and their gradients', async () => {
     expect(results[1]).toEqual(results[0]);
   });
   await fc.assert(property, { numRuns: 40 });
+});
+
+describe('linear layers, whose weights are read from banks run by run', () => {
+  const forms: Readonly<Record<string, (weight: t.Tensor) => t.Tensor | t.QuantizedTensor>> = {
+    f32: (weight) => weight,
+    f16: (weight) => t.cast(weight, 'f16'),
+    bf16: (weight) => t.cast(weight, 'bf16'),
+    int8: (weight) => t.quantize(weight, { bits: 8, groupSize: 64 }),
+    'int4 with offsets': (weight) => t.quantize(weight, { bits: 4, groupSize: 32, symmetric: false }),
+  };
+  const values = (shape: readonly number[], seed: number): t.Tensor => toTensor(seededValue(shape, 'f32', 'ordinary', seed));
+
+  test.each(Object.keys(forms))('%s', async (name) => {
+    for (const m of [1, 3, 40]) {
+      const results = [];
+      for (const device of [deviceOn(createKernels(), { maximumBytes: 0 }), banked()]) {
+        // More rows than a run has of the wider storages.
+        const weight = forms[name]!(values([2500, 320], 1));
+        await t.evaluate(weight, { device });
+        const [x, bias] = [values([m, 320], 2), values([2500], 3)];
+        const f = t.compile((...given: [t.Tensor, typeof weight, t.Tensor]) => t.linear(...given), { device });
+        for (let run = 0; run < 3; run++) results.push(bytesOf({ data: await (await f(x, weight, bias)).data() }));
+      }
+      for (const result of results) expect(result).toEqual(results[0]);
+    }
+  });
 });
 
 test('training with donated state ends in the state that it ends in in one memory', async () => {

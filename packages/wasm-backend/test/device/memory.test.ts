@@ -96,7 +96,7 @@ test('a full memory is a WasmMemoryError, and what the device held stays right',
   await expect(t.sum(t.matmul(t.reshape(kept, [1000, 1]), t.reshape(kept, [1, 1000]))).data(device)).rejects.toThrow(
     WasmMemoryError,
   );
-  const rows = t.reshape(t.broadcastTo(t.reshape(kept, [1, 1000]), [40, 1000]), [1, 1, 2500, 16]);
+  const rows = t.reshape(t.broadcastTo(t.reshape(kept, [1, 1000]), [80, 1000]), [1, 1, 80, 1000]);
   await expect(t.attention(rows, rows, rows, { mask: t.mask.causal() }).data(device)).rejects.toThrow(WasmMemoryError);
   await expect(t.compile((x: t.Tensor) => Array.from({ length: 300 }, () => x), { device })(kept)).rejects.toThrow(
     WasmMemoryError,

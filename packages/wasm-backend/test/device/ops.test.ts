@@ -41,7 +41,6 @@ describe.each(TIERS)('%s', (tier) => {
 const decomposed = [
   'geluTanh',
   'geluTanhBackward',
-  'layerNormBackward',
   'linearCrossEntropy',
   'linearCrossEntropyBackward',
   'massThreshold',

@@ -14,7 +14,10 @@ import {
 } from '@mindseye/tensor-core/testing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { deviceOn } from '../../src/device/device.js';
 import { createWasmDevice } from '../../src/index.js';
+import { createKernels } from '../../src/kernels/index.js';
+import { Threads } from '../../src/threads/threads.js';
 import { TIERS } from '../kernels/support.js';
 import { bytesOf, distance } from './support.js';
 
@@ -62,6 +65,24 @@ describe.each(TIERS)('%s', (tier) => {
       }
     });
     await fc.assert(property, { numRuns: 150 });
+  });
+
+  test('three threads, however little there is to divide, change no bit of values or gradients', async () => {
+    const threads = new Threads(3, { eager: true });
+    const divided = deviceOn(createKernels({ tier, threads }), { maximumBytes: 0 });
+    const alone = createWasmDevice({ tier, threads: 1 });
+    const property = fc.asyncProperty(arbitraryWay, async (way) => {
+      const [actual, same] = [await run(divided, way), await run(alone, way)];
+      const expected = await run(reference, { ...way, donate: false });
+      for (const [i, value] of expected.entries()) {
+        expect(bytesOf(await readBack(actual[i]!)), `value ${i}`).toEqual(bytesOf(await readBack(same[i]!)));
+        expect(await distance(actual[i]!, value), `value ${i}`).toBeLessThan(1e-4);
+      }
+    });
+    await fc.assert(property, { numRuns: 150 });
+    expect(divided.report()).toMatchObject({ threads: 3, threadStarts: 1, threadsLost: undefined });
+    expect(divided.runningThreads).toBe(2);
+    threads.end();
   });
 
   test('the peak is known before the run and not exceeded', async () => {

@@ -7,7 +7,7 @@ import { createWasmDevice } from '../../src/index.js';
 import { TIERS } from '../kernels/support.js';
 
 /** Rows around the largest numbers that have products of their own, in one pass and in two. */
-const rowCounts = fc.constantFrom(0, 1, 2, 3, 4, 5, 7, 8, 9, 17);
+const rowCounts = fc.constantFrom(0, 1, 2, 3, 4, 5, 8, 9, 15, 16, 17);
 const widths = fc.oneof(fc.constantFrom(32, 64, 96, 160, 256), fc.integer({ min: 1, max: 140 }));
 const tolerance = { absolute: 1e-6, relative: 1e-4, norm: 1e-5 };
 
@@ -66,6 +66,36 @@ describe.each(TIERS)('%s', (tier) => {
       },
     );
     await fc.assert(property, { numRuns: 120 });
+  });
+
+  test('infinities and NaN in a row of x reach its products with codes, and leave other rows alone', async () => {
+    const property = fc.asyncProperty(
+      fc.record({
+        m: fc.integer({ min: 1, max: 6 }),
+        columns: fc.constantFrom(32, 64, 160),
+        bits: fc.constantFrom(4, 8),
+        symmetric: fc.boolean(),
+        wrong: fc.array(fc.tuple(fc.nat(), fc.constantFrom(Infinity, -Infinity, Number.NaN)), { maxLength: 3 }),
+        wrongScale: fc.constantFrom(1, Number.NaN),
+      }),
+      arbitrarySeed(),
+      async ({ m, columns, bits, symmetric, wrong, wrongScale }, seed) => {
+        const format = { bits, groupSize: 32, columns, symmetric };
+        const x = value([m, columns], 'f32', seed);
+        for (const [at, number] of wrong) x.data[at % x.data.length] = number;
+        const scales = value([9, columns / 32], 'f32', seed + 1);
+        scales.data[0]! *= wrongScale;
+        const offsets = symmetric ? [] : [value([9, columns / 32], 'f32', seed + 2)];
+        const inputs = [x, value([9, (columns * bits) / 32], 'u32', seed + 3), scales, ...offsets];
+        await compareWithReference(
+          device,
+          'quantizedLinear',
+          { inputs, attributes: { format, transposed: false } },
+          tolerance,
+        );
+      },
+    );
+    await fc.assert(property, { numRuns: 60 });
   });
 
   test('a weight larger than one chunk', async () => {

@@ -182,6 +182,39 @@ describe('i32x4', () => {
     expect(integers(evaluate([bytes], low))).toEqual([200, 201, 202, 203]);
     expect(integers(evaluate([bytes], high))).toEqual([212, 213, 214, 215]);
   });
+
+  test('shifts of 16-bit lanes', () => {
+    const words = Int16Array.of(1, -1, 0x7fff, -0x8000, 300, -300, 0, 5);
+    const shifted = (instruction: (x: Vector) => Expression<'v128'>): number[] => {
+      const result = evaluate([words], instruction);
+      return [...words].map((_, i) => result.getInt16(2 * i, true));
+    };
+    const each = (change: (word: number) => number): number[] => [...Int16Array.from(words, change)];
+    expect(shifted((x) => i16x8.shl(x, 4))).toEqual(each((word) => word << 4));
+    expect(shifted((x) => i16x8.shrSigned(x, 3))).toEqual(each((word) => word >> 3));
+    expect(shifted((x) => i16x8.shrUnsigned(x, 3))).toEqual(each((word) => (word & 0xffff) >>> 3));
+  });
+
+  test('dot products of four bytes, the second of 7 bits', () => {
+    const signed = Int8Array.from({ length: 16 }, (_, i) => (i % 3 === 0 ? -128 : 127 - 9 * i));
+    const small = Int8Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? 127 : 8 * i));
+    const sums = Int32Array.of(1, -2, 2 ** 30, 0);
+    const expected = [...sums].map((sum, lane) =>
+      [0, 1, 2, 3].reduce((total, i) => total + signed[4 * lane + i]! * small[4 * lane + i]!, sum),
+    );
+    expect(integers(evaluate([signed, small, sums], i32x4.relaxedDotI8x16I7x16AddSigned))).toEqual(expected);
+  });
+
+  test('products of 16-bit pairs, and the narrowing of words to bytes', () => {
+    const [a, b] = [Int16Array.of(1, -2, 300, 400, -32_768, 7, 0, 9), Int16Array.of(3, 5, -300, 2, 32_767, 1, 4, -1)];
+    expect(integers(evaluate([a, b], i32x4.dotI16x8Signed))).toEqual([-7, -89_200, -1_073_709_049, -9]);
+    const narrow = (x: Vector, y: Vector): Expression<'v128'> =>
+      i8x16.narrowI16x8Unsigned(i16x8.narrowI32x4Signed(x, y), i16x8.narrowI32x4Signed(y, x));
+    const result = evaluate([Int32Array.of(0, 255, 256, -1), Int32Array.of(2 ** 30, -(2 ** 30), 32_768, 7)], narrow);
+    expect(Array.from({ length: 16 }, (_, i) => result.getUint8(i))).toEqual([
+      0, 255, 255, 0, 255, 0, 255, 7, 255, 0, 255, 7, 0, 255, 255, 0,
+    ]);
+  });
 });
 
 test('i64x2: full products of unsigned 32-bit lanes', () => {

@@ -157,9 +157,9 @@ test('sizes and constants are parameters: they make no new module', () => {
   for (const length of [2, 3, 700])
     for (const factor of [0, -1.5, Infinity])
       expressions.bind(scaled([length, 4], factor), [{ shape: [length, 4], dtype: 'f32' }]);
-  expect(expressions.modules()).toBe(1);
+  expect(expressions.kernels()).toBe(1);
   expressions.bind(scaled([3, 4], 1), [{ shape: [4], dtype: 'f32' }]);
-  expect(expressions.modules()).toBe(2);
+  expect(expressions.kernels()).toBe(2);
 });
 
 test('what has no code is refused, and planned step by step', () => {

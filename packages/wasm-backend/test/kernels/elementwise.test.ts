@@ -121,6 +121,17 @@ describe.each(TIERS)('element-wise, tier %s', (tier) => {
     }
   });
 
+  test.each(Object.keys(APPROXIMATE) as (keyof typeof APPROXIMATE)[])('%s of numbers of every magnitude', (name) => {
+    const { reference, range: _range, ...tolerance } = APPROXIMATE[name];
+    const words = fc.uint32Array({ minLength: 1, maxLength: 64 });
+    const property = fc.property(words, (bits) => {
+      const x = new Float32Array(bits.slice().buffer);
+      const expected = Array.from(x, (value) => Math.fround(reference(value)));
+      expect(worstError(runUnary(name, x), expected, tolerance)).toBeLessThanOrEqual(1);
+    });
+    fc.assert(property, { numRuns: 300 });
+  });
+
   test.each(['exp', 'sigmoid', 'tanh', 'silu', 'gelu'] as const)(
     '%s: a tail element has the bits of any other',
     (name) => {

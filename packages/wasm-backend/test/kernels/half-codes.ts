@@ -16,6 +16,9 @@ export function halfCodes(
   return { codes, numbers: conversions[dtype].widen(codes) };
 }
 
+/** The numbers of codes. */
+export const halfNumbers = (dtype: HalfName, codes: Uint16Array): Float32Array => conversions[dtype].widen(codes);
+
 /** The number of every code. */
 export const allHalves = (dtype: HalfName): Float32Array =>
   conversions[dtype].widen(Uint16Array.from({ length: 2 ** 16 }, (_, code) => code));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createKernels, emitKernelModule, probeTier, supportsTier } from '../../src/kernels/index.js';
+import { createKernels, emitFamily, familyNames, probeTier, supportsTier } from '../../src/kernels/index.js';
 import { TIERS, values } from './support.js';
 
 describe('createKernels', () => {
@@ -10,7 +10,7 @@ describe('createKernels', () => {
   });
 
   test.each(TIERS)('the same tier %s always has the same bytes', (tier) => {
-    expect(emitKernelModule(tier, false)).toEqual(emitKernelModule(tier, false));
+    for (const name of familyNames) expect(emitFamily(name, tier, false)).toEqual(emitFamily(name, tier, false));
   });
 
   test.each(TIERS)('tier %s works on a shared memory and after the memory has grown', (tier) => {

@@ -1,62 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Tier } from '../../src/kernels/index.js';
-import { arenaFor, multiplyAddOf, SEED, size, TIERS, values, valueSeed } from './support.js';
+import { type ProductCase, operandsOf, placed, productCase, simpleLoop } from './matmul-cases.js';
+import { arenaFor, TIERS, values } from './support.js';
 
-interface Case {
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
-  readonly accumulate: boolean;
-  readonly padding: number;
-  readonly seed: number;
-}
-
-/** Runs one product and returns the result beside the simple loop in the tier's own rounding, in the order of k. */
-function runCase(arena: ReturnType<typeof arenaFor>, tier: Tier, test: Case, scale = 1): [Float32Array, Float32Array] {
-  const { m, n, k, transposeA, transposeB, accumulate, padding, seed } = test;
-  const [rowsA, columnsA] = transposeA ? [k, m] : [m, k];
-  const [rowsB, columnsB] = transposeB ? [n, k] : [k, n];
-  const rowStrideA = columnsA + padding;
-  const rowStrideB = columnsB + padding;
-  const rowStrideC = n + padding;
-  const a = values(seed, rowsA * rowStrideA, scale);
-  const b = values(seed + 1, rowsB * rowStrideB, scale);
-  const c = values(seed + 2, m * rowStrideC);
-  arena.reset();
-  const offsets = { a: arena.f32(a), b: arena.f32(b), c: arena.f32(c) };
-  const scratch = arena.bytes(arena.kernels.matmulScratchBytes(m, n, k));
-  const strides = { rowStrideA, rowStrideB, rowStrideC };
-  arena.kernels.matmul({ ...offsets, m, n, k, transposeA, transposeB, accumulate, scratch, ...strides });
+/** Runs one product and returns the result beside the simple loop. */
+function runCase(arena: ReturnType<typeof arenaFor>, tier: Tier, test: ProductCase, scale = 1) {
+  const operands = operandsOf(test, { scale });
+  const call = placed(arena, test, operands);
+  arena.kernels.matmul(call);
   arena.checkGuards();
-  const multiplyAdd = multiplyAddOf(tier);
-  const expected = c.slice();
-  for (let i = 0; i < m; i += 1) {
-    for (let j = 0; j < n; j += 1) {
-      let sum = accumulate ? (c[i * rowStrideC + j] as number) : 0;
-      for (let p = 0; p < k; p += 1) {
-        const x = a[transposeA ? p * rowStrideA + i : i * rowStrideA + p] as number;
-        const y = b[transposeB ? j * rowStrideB + p : p * rowStrideB + j] as number;
-        sum = multiplyAdd(x, y, sum);
-      }
-      expected[i * rowStrideC + j] = sum;
-    }
-  }
-  return [arena.read(offsets.c, c.length), expected];
+  return [arena.read(call.c, operands.c.length), simpleLoop(tier, test, operands)] as const;
 }
 
-const small = fc.record({
-  m: size(40),
-  n: size(40),
-  k: size(40),
-  transposeA: fc.boolean(),
-  transposeB: fc.boolean(),
-  accumulate: fc.boolean(),
-  padding: fc.constantFrom(0, 0, 1, 3),
-  seed: valueSeed,
-});
+const small = productCase(40);
 
 describe.each(TIERS)('matmul, tier %s', (tier) => {
   const arena = arenaFor(tier);
@@ -67,7 +24,7 @@ describe.each(TIERS)('matmul, tier %s', (tier) => {
         const [actual, expected] = runCase(arena, tier, options);
         expect(actual).toEqual(expected);
       }),
-      { seed: SEED, numRuns: 300 },
+      { numRuns: 300 },
     );
   });
 
@@ -77,23 +34,42 @@ describe.each(TIERS)('matmul, tier %s', (tier) => {
         const [actual, expected] = runCase(arena, tier, options, scale);
         expect(actual).toEqual(expected);
       }),
-      { seed: SEED, numRuns: 60 },
+      { numRuns: 60 },
     );
   });
 
+  test('NaN and infinities equal the simple loop', () => {
+    const special = fc.array(fc.constantFrom(Number.NaN, Infinity, -Infinity, -0), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(small, special, (options, specials) => {
+        const [actual, expected] = runCase(arena, tier, { ...options, specials });
+        expect(actual).toEqual(expected);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  // Blocks are 90 rows and 512 deep, cells 128 columns, or 512 up to 180 rows; chunks 2048 deep, 4096 rows and columns.
   test.each([
     [7, 530, 300],
     [200, 9, 513],
     [187, 24, 257],
     [6, 8, 600],
-    [540, 20, 300],
+    [181, 150, 40],
+    [91, 520, 20],
+    [5, 20, 2060],
+    [190, 3, 2060],
+    [17, 4100, 3],
+    [4100, 3, 2],
     [1, 600, 600],
+    [4, 4100, 5],
     [64, 64, 64],
   ])('crosses every block border: %i x %i x %i', (m, n, k) => {
     for (const transposeA of [false, true]) {
       for (const transposeB of [false, true]) {
-        const options = { m, n, k, transposeA, transposeB, accumulate: transposeA, padding: 0, seed: m };
-        const [actual, expected] = runCase(arena, tier, options);
+        const accumulate = transposeA !== transposeB;
+        const sizes = { m, n, k, transposeA, transposeB, accumulate, padding: 0, seed: m, specials: [] };
+        const [actual, expected] = runCase(arena, tier, sizes);
         expect(actual).toEqual(expected);
       }
     }
@@ -122,10 +98,32 @@ describe.each(TIERS)('matmul, tier %s', (tier) => {
   test('an operand outside the memory or a short stride is an error that names it', () => {
     const end = arena.kernels.memory.buffer.byteLength;
     const base = { a: 0, b: 0, c: 0, m: 4, n: 4, k: 4, scratch: 1024 };
-    expect(() => arena.kernels.matmul({ ...base, b: end - 60 })).toThrow(/matmul b: bytes .* outside the memory/);
-    expect(() => arena.kernels.matmul({ ...base, scratch: end })).toThrow(/matmul scratch/);
-    expect(() => arena.kernels.matmul({ ...base, a: -4 })).toThrow(/matmul a/);
-    expect(() => arena.kernels.matmul({ ...base, m: 1.5 })).toThrow(/integer of at least 0/);
-    expect(() => arena.kernels.matmul({ ...base, rowStrideA: 3 })).toThrow(/row stride of 3 elements/);
+    const call = (wrong: object) => (): void => arena.kernels.matmul({ ...base, ...wrong });
+    expect(call({ b: end - 60 })).toThrow(/matmul b: bytes .* outside the memory/);
+    expect(call({ scratch: end })).toThrow(/matmul scratch/);
+    expect(call({ a: -4 })).toThrow(/matmul a/);
+    expect(call({ m: 1.5 })).toThrow(/integer of at least 0/);
+    expect(call({ rowStrideA: 3 })).toThrow(/row stride of 3 elements/);
+    expect(call({ bias: end - 12 })).toThrow(/matmul bias/);
+    expect(call({ residual: end - 60 })).toThrow(/matmul residual/);
+    expect(call({ packed: end - 60 })).toThrow(/matmul packed/);
+    expect(call({ c: end - 64, batch: 2 })).toThrow(/matmul c/);
+    expect(() => arena.kernels.packWeight({ b: end - 60, n: 4, k: 4 }, 0)).toThrow(/matmul b/);
   });
+});
+
+test('all tiers with a fused multiply-add have the same bits', () => {
+  const arenas = TIERS.filter((tier) => tier !== 'simd128').map(arenaFor);
+  fc.assert(
+    fc.property(productCase(200), (options) => {
+      const operands = operandsOf(options);
+      const [first, ...others] = arenas.map((arena) => {
+        const call = placed(arena, options, operands);
+        arena.kernels.matmul(call);
+        return arena.read(call.c, operands.c.length);
+      });
+      for (const other of others) expect(other).toEqual(first);
+    }),
+    { numRuns: 30 },
+  );
 });

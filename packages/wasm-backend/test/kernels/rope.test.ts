@@ -45,6 +45,21 @@ describe.each(TIERS)('rope, tier %s', (tier) => {
     );
   });
 
+  test('entries of a batch have tables of their own', () => {
+    const [batch, heads, rows, width] = [3, 2, 5, 12];
+    const [x, angles] = [values(1, batch * heads * rows * width), values(2, batch * rows * (width / 2), 10)];
+    arena.reset();
+    const [input, y, expected] = [arena.f32(x), arena.output(x.length), arena.output(x.length)];
+    const [cos, sin] = [arena.f32(angles.map(Math.cos)), arena.f32(angles.map(Math.sin))];
+    kernels.rope({ x: input, y, cos, sin, batch, heads, rows, width });
+    for (let entry = 0; entry < batch; entry += 1) {
+      const [at, table] = [4 * entry * heads * rows * width, 4 * entry * rows * (width / 2)];
+      kernels.rope({ x: input + at, y: expected + at, cos: cos + table, sin: sin + table, heads, rows, width });
+    }
+    arena.checkGuards();
+    expect(arena.read(y, x.length)).toEqual(arena.read(expected, x.length));
+  });
+
   test('an odd width is an error that names it', () => {
     const operands = { x: 0, y: 0, cos: 0, sin: 0, heads: 1, rows: 1, width: 3 };
     expect(() => kernels.rope(operands)).toThrow(/rope width \/ 2 is 1.5/);

@@ -118,9 +118,9 @@ export function fusedMultiplyAdd(a: number, b: number, c: number): number {
   return Math.fround(bits.getFloat64(0));
 }
 
-/** Whether this machine rounds `relaxed_madd` once. */
+/** The multiply-add of a tier: all but `simd128` round once. */
 export function multiplyAddOf(tier: Tier): (a: number, b: number, c: number) => number {
-  return tier === 'relaxed' ? fusedMultiplyAdd : (a, b, c) => Math.fround(c + Math.fround(a * b));
+  return tier === 'simd128' ? (a, b, c) => Math.fround(c + Math.fround(a * b)) : fusedMultiplyAdd;
 }
 
 /** Largest |actual - expected| / (absolute + relative * |expected|); at most 1 passes. NaN and infinities must agree. */

@@ -1,22 +1,14 @@
 /**
  * Ops that move elements without changing them: copies, permutations, slices, pads.
  *
- * A moved value is walked in rows: the trailing axes that stay contiguous on both sides are one run, copied at once when
- * it is long, and the axes before it are plain nested counters. Elements are 1, 2 or 4 bytes; what they mean is no matter.
+ * A moved value is walked along as few axes as it has: those that stay neighbours on both sides are one. Where the innermost
+ * axis is contiguous on both sides it is a run, where it is on the writing side only and another axis on the reading side the
+ * two are a transpose; up to two axes around a run, one around a transpose, are loops of the kernel, the others of this file.
+ * Elements are 1, 2 or 4 bytes; what they mean is no matter.
  */
 import { byteSizeOf, sizeOf, stridesOf } from '@mindseye/tensor-core';
+import type { ElementBytes, Kernels, MoveLoop } from '../../kernels/index.js';
 import { type KernelCall, type KernelRow, type KernelRows, clear } from '../kernel-row.js';
-
-/** Runs shorter than this are copied element by element: a call costs more. */
-const longRun = 32;
-
-type Elements = Uint8Array | Uint16Array | Uint32Array;
-
-const arrays: Readonly<Record<number, new (buffer: ArrayBufferLike) => Elements>> = {
-  1: Uint8Array,
-  2: Uint16Array,
-  4: Uint32Array,
-};
 
 /** A copy of the bytes: ops that keep the order of elements. */
 const copy: KernelRow = {
@@ -29,12 +21,6 @@ const copy: KernelRow = {
   },
 };
 
-/** Copies `run` elements from index `source` to index `target`. */
-function copyRun(elements: Elements, source: number, target: number, run: number): void {
-  if (run >= longRun) elements.copyWithin(target, source, source + run);
-  else for (let i = 0; i < run; i++) elements[target + i] = elements[source + i]!;
-}
-
 interface Walk {
   readonly shape: readonly number[];
   /** Elements between neighbours along each axis, on the reading and the writing side. */
@@ -44,35 +30,71 @@ interface Walk {
   readonly toStart: number;
 }
 
+/** One axis of a walk, in bytes. */
+type Axis = MoveLoop;
+
+/** The axes that move, neighbours that are one on both sides as one. Outermost first. */
+function axesOf({ shape, from, to }: Walk, elementBytes: number): Axis[] {
+  const axes: Axis[] = [];
+  shape.forEach((count, i) => {
+    if (count === 1) return;
+    const axis = { count, from: from[i]! * elementBytes, to: to[i]! * elementBytes };
+    const last = axes.at(-1);
+    if (last?.from === count * axis.from && last.to === count * axis.to)
+      axes[axes.length - 1] = { ...axis, count: last.count * count };
+    else axes.push(axis);
+  });
+  return axes;
+}
+
+const once: Axis = { count: 1, from: 0, to: 0 };
+
+/** The longest of some axes in the order given, and the others. */
+function longestOf(axes: readonly Axis[], count: number): readonly [longest: readonly Axis[], others: readonly Axis[]] {
+  const chosen = new Set(axes.toSorted((a, b) => b.count - a.count).slice(0, count));
+  return [axes.filter((axis) => chosen.has(axis)), axes.filter((axis) => !chosen.has(axis))];
+}
+
+/** Calls `body` with the byte offsets of every place of some axes. */
+function forEachPlace(axes: readonly Axis[], body: (from: number, to: number) => void, from = 0, to = 0): void {
+  const [axis, ...rest] = axes;
+  if (!axis) body(from, to);
+  else for (let i = 0; i < axis.count; i++) forEachPlace(rest, body, from + i * axis.from, to + i * axis.to);
+}
+
 /** Moves the elements of a walk. @param read, write byte offsets of the two values. */
-function move(
-  memory: WebAssembly.Memory,
-  elementBytes: number,
-  read: number,
-  write: number,
-  { shape, from, to, fromStart, toStart }: Walk,
-): void {
-  if (sizeOf(shape) === 0) return;
-  const elements = new arrays[elementBytes]!(memory.buffer);
-  let rank = shape.length;
-  let run = 1;
-  while (rank > 0 && (shape[rank - 1] === 1 || (from[rank - 1] === run && to[rank - 1] === run))) run *= shape[--rank]!;
-  const index = shape.slice(0, rank).map(() => 0);
-  let source = read / elementBytes + fromStart;
-  let target = write / elementBytes + toStart;
-  for (;;) {
-    copyRun(elements, source, target, run);
-    let axis = rank - 1;
-    for (; axis >= 0; axis--) {
-      source += from[axis]!;
-      target += to[axis]!;
-      if (++index[axis]! < shape[axis]!) break;
-      source -= from[axis]! * shape[axis]!;
-      target -= to[axis]! * shape[axis]!;
-      index[axis] = 0;
+function move(kernels: Kernels, elementBytes: ElementBytes, read: number, write: number, walk: Walk): void {
+  if (sizeOf(walk.shape) === 0) return;
+  const axes = axesOf(walk, elementBytes);
+  const [from, to] = [read + walk.fromStart * elementBytes, write + walk.toStart * elementBytes];
+  const innermost = axes.at(-1);
+  if (innermost && innermost.from !== elementBytes && innermost.to === elementBytes) {
+    const row = axes.findIndex((axis) => axis.from === elementBytes);
+    if (row >= 0) {
+      const rows = axes[row]!;
+      const around = axes.filter((axis) => axis !== rows && axis !== innermost);
+      const [[outer = once], others] = longestOf(around, 1);
+      forEachPlace(others, (fromOffset, toOffset) =>
+        kernels.transpose({
+          to: to + toOffset,
+          from: from + fromOffset,
+          elementBytes,
+          rows: rows.count,
+          columns: innermost.count,
+          toStride: rows.to,
+          fromStride: innermost.from,
+          outer,
+        }),
+      );
+      return;
     }
-    if (axis < 0) return;
   }
+  const isRun = innermost?.from === elementBytes && innermost.to === elementBytes;
+  const runBytes = isRun ? elementBytes * axes.pop()!.count : elementBytes;
+  const [[inner = once, outer = once], others] = longestOf(axes.toReversed(), 2);
+  forEachPlace(others.toReversed(), (fromOffset, toOffset) =>
+    kernels.copyRuns({ to: to + toOffset, from: from + fromOffset, runBytes, inner, outer }),
+  );
 }
 
 const offset = (start: readonly number[], strides: readonly number[]): number =>
@@ -86,7 +108,7 @@ const moving = <Attributes extends object>(
   run(call) {
     prepare?.(call);
     const [x, y] = [call.inputs[0]!, call.outputs[0]!];
-    move(call.kernels.memory, byteSizeOf(x.dtype), x.pointer, y.pointer, walk(call));
+    move(call.kernels, byteSizeOf(x.dtype) as ElementBytes, x.pointer, y.pointer, walk(call));
   },
 });
 
@@ -111,7 +133,7 @@ const pad = moving<{ readonly before: readonly number[] }>(
     const strides = stridesOf(y!.shape);
     return { shape: x!.shape, from: stridesOf(x!.shape), to: strides, fromStart: 0, toStart: offset(before, strides) };
   },
-  ({ kernels, outputs: [y] }) => clear(kernels.memory, y!),
+  ({ kernels, outputs: [y] }) => clear(kernels, y!),
 );
 
 /** The operands one after another: whole runs below the axis, one per turn above it. */

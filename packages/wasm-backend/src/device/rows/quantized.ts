@@ -1,16 +1,16 @@
 /** Linear layers with group-quantised weights, and the dense matrices that such weights stand for. */
 import type { TensorSpec } from '@mindseye/tensor-core';
-import { type Kernels, QUANTIZED_RUN, arrangedBytes, mostProductRows } from '../../kernels/index.js';
+import { type Kernels, QUANTIZED_RUN, type StoredMatrix, fixedBytes, mostProductRows } from '../../kernels/index.js';
+import { bankedRunBytes } from '../banked-weight.js';
 import { type KernelOperand, type KernelRow, type KernelRows, rowsOf } from '../kernel-row.js';
-import { type QuantizedFormat, rowSource, scaleSource, weightLayout, zeroOf } from '../stored-weight.js';
+import { type QuantizedFormat, rowSource, weightLayout, zeroOf } from '../stored-weight.js';
 import {
   type Product,
   type ProductSpecs,
   addBias,
-  inPasses,
-  mostPassedRows,
   multiplyByTranspose,
   multiplyByWeight,
+  multiplyFromBanks,
   productScratch,
 } from '../weight-products.js';
 
@@ -34,61 +34,71 @@ const productOf = <Spec extends TensorSpec>(
 
 /** Whether codes are decoded while they meet x, instead of before. */
 const meetsCodes = ({ x }: Pick<ProductSpecs, 'x'>, { format, transposed }: QuantizedLinearAttributes): boolean =>
-  !transposed && rowsOf(x) > 0 && rowsOf(x) <= mostPassedRows && format.columns % QUANTIZED_RUN === 0;
+  !transposed && rowsOf(x) > 0 && rowsOf(x) <= mostProductRows && format.columns % QUANTIZED_RUN === 0;
 
-/** Scratch of a product that meets codes: x as the codes meet it, then the scales of a chunk of rows as f32. */
-function meetingScratch({ x, weight }: ProductSpecs, format: QuantizedFormat): number {
-  const rows = Math.min(rowsOf(x), mostProductRows);
-  return arrangedBytes(rows, format.columns, format.groupSize) + weightLayout(weight, format, 'many').scaleBytes;
+/** One row of a product. */
+const rowOf = (product: Product, row: number): Product => {
+  const { x, weight, format, y } = product;
+  const part = (operand: KernelOperand): KernelOperand => {
+    const width = operand.shape.at(-1)!;
+    return { ...operand, pointer: operand.pointer + 4 * row * width, shape: [1, width] };
+  };
+  const into = product.rowStrideY === undefined ? part(y) : { ...y, pointer: y.pointer + 4 * row * product.rowStrideY };
+  return { x: part(x), weight, format, y: into };
+};
+
+/** Scratch of a product that meets codes: rows of x in whole numbers, and what the product needs, or that of a row in f32. */
+function meetingScratch(kernels: Kernels, { x, weight }: ProductSpecs, format: QuantizedFormat): number {
+  const row = { x: { ...x, shape: [1, format.columns] }, weight, format };
+  const whole = fixedBytes(rowsOf(x), format) + kernels.quantizedRowScratchBytes(format);
+  return Math.max(whole, productScratch(kernels, row));
 }
 
-/** y = x·Wᵀ with codes decoded on the way. */
-function multiplyByCodes(kernels: Kernels, product: Product, format: QuantizedFormat, arranged: number): void {
+/** y = x·Wᵀ with codes decoded on the way. Rows of x with an infinity or NaN go to the matrix in f32, where those belong. */
+function multiplyByCodes(kernels: Kernels, product: Product, format: QuantizedFormat, working: number): void {
   const { x, weight, y } = product;
-  const { bits, groupSize, columns } = format;
-  const { rows, chunkRows } = weightLayout(weight, format, 'many');
-  const [codes, ...factors] = weight as readonly [KernelOperand, ...KernelOperand[]];
-  const m = rowsOf(x);
-  kernels.arrangeRows({ into: arranged, a: x.pointer, m, columns, bits, groupSize });
-  const scalesOf = scaleSource(kernels, factors);
-  const scalesInto = arranged + arrangedBytes(m, columns, groupSize);
-  for (let from = 0; from < rows; from += chunkRows) {
-    const n = Math.min(chunkRows, rows - from);
-    kernels.quantizedRowProducts({
-      arranged,
-      codes: codes.pointer + 4 * from * codes.shape[1]!,
-      ...scalesOf(from, n, scalesInto),
-      c: y.pointer + 4 * from,
-      m,
-      n,
-      columns,
-      bits,
-      groupSize,
-      zero: zeroOf(format),
-      rowStrideC: rows,
-    });
-  }
+  const [codes, scales, offsets] = weight as readonly [KernelOperand, KernelOperand, KernelOperand?];
+  const n = codes.shape[0]!;
+  const sizes = { m: rowsOf(x), ...format, zero: zeroOf(format) };
+  const failed = kernels.fixRows({ ...sizes, into: working, a: x.pointer });
+  kernels.quantizedRowProducts({
+    ...sizes,
+    fixed: working,
+    codes: codes.pointer,
+    scales: scales.pointer,
+    ...(offsets && { offsets: offsets.pointer }),
+    factorStorage: scales.dtype as StoredMatrix,
+    c: y.pointer,
+    n,
+    rowStrideC: product.rowStrideY ?? n,
+    scratch: working + fixedBytes(sizes.m, format),
+  });
+  for (const row of failed) multiplyByTranspose(kernels, rowOf(product, row), working);
 }
+
+/** Scratch of a product in whichever way it is done. */
+const scratchOf = (kernels: Kernels, specs: ProductSpecs, attributes: QuantizedLinearAttributes): number =>
+  meetsCodes(specs, attributes)
+    ? meetingScratch(kernels, specs, attributes.format)
+    : productScratch(kernels, specs);
 
 const quantizedLinear: KernelRow<QuantizedLinearAttributes> = {
   scratchBytes({ kernels, inputs, attributes }) {
     const product = productOf(inputs, attributes);
-    return meetsCodes(product, attributes)
-      ? meetingScratch(product, attributes.format)
-      : productScratch(kernels, product);
+    return bankedRunBytes(product.weight) + scratchOf(kernels, product, attributes);
   },
-  run({ kernels, inputs, outputs: [y], attributes, scratch }) {
+  readsBanks: ({ format, transposed }) =>
+    transposed ? [] : Array.from({ length: weightCount(format) }, (_, i) => 1 + i),
+  run({ kernels, inputs, outputs: [y], attributes, scratch, fetch }) {
     const product = { ...productOf(inputs, attributes), y: y! };
     const { format, transposed } = attributes;
-    if (meetsCodes(product, attributes)) {
-      const arranged = scratch(meetingScratch(product, format));
-      for (const pass of inPasses(product)) multiplyByCodes(kernels, pass, format, arranged);
-    } else
-      (transposed ? multiplyByWeight : multiplyByTranspose)(
-        kernels,
-        product,
-        scratch(productScratch(kernels, product)),
-      );
+    const run = scratch(bankedRunBytes(product.weight) + scratchOf(kernels, product, attributes));
+    const working = run + bankedRunBytes(product.weight);
+    const multiply = (part: Product): void => {
+      if (meetsCodes(part, attributes)) multiplyByCodes(kernels, part, format, working);
+      else (transposed ? multiplyByWeight : multiplyByTranspose)(kernels, part, working);
+    };
+    if (transposed || !multiplyFromBanks(product, fetch, run, multiply)) multiply(product);
     addBias(kernels, y!, inputs[1 + weightCount(format)]);
   },
 };

@@ -1,5 +1,5 @@
 /** Ops along the last axis: norms, softmax, cross entropy, rotary embedding. */
-import { type BackwardAttributes, type KernelRow, type KernelRows, clear, columnsOf, rowsOf } from '../kernel-row.js';
+import { type BackwardAttributes, type KernelRow, type KernelRows, columnsOf, rowsOf } from '../kernel-row.js';
 
 interface NormAttributes {
   readonly epsilon: number;
@@ -21,17 +21,18 @@ const rmsNorm: KernelRow<NormAttributes> = {
 
 /** Inputs x, weight, y, rstd and dy. */
 const rmsNormBackward: KernelRow<BackwardAttributes<NormAttributes>> = {
-  run({ kernels, inputs: [x, weight, , rstd, dy], outputs: [dx, dweight] }) {
-    clear(kernels.memory, dweight!);
+  scratchBytes: ({ kernels, inputs: [x] }) => kernels.rmsNormBackwardScratchBytes(rowsOf(x!), columnsOf(x!)),
+  run({ kernels, inputs: [x, weight, , rstd, dy], outputs: [dx, dweight], scratch }) {
+    const [rows, columns] = [rowsOf(x!), columnsOf(x!)];
     kernels.rmsNormBackward({
       x: x!.pointer,
       weight: weight!.pointer,
       rstd: rstd!.pointer,
       dy: dy!.pointer,
       dx: dx!.pointer,
-      dweight: dweight!.pointer,
-      rows: rowsOf(x!),
-      columns: columnsOf(x!),
+      dweight: { pointer: dweight!.pointer, scratch: scratch(kernels.rmsNormBackwardScratchBytes(rows, columns)) },
+      rows,
+      columns,
     });
   },
 };
@@ -46,6 +47,26 @@ const layerNorm: KernelRow<NormAttributes> = {
       rows: rowsOf(x!),
       columns: columnsOf(x!),
       epsilon,
+    });
+  },
+};
+
+/** Inputs x, weight, bias, y and dy. */
+const layerNormBackward: KernelRow<BackwardAttributes<NormAttributes>> = {
+  scratchBytes: ({ kernels, inputs: [x] }) => kernels.layerNormBackwardScratchBytes(rowsOf(x!), columnsOf(x!)),
+  run({ kernels, inputs: [x, weight, , , dy], outputs: [dx, dweight, dbias], attributes: { forward }, scratch }) {
+    const [rows, columns] = [rowsOf(x!), columnsOf(x!)];
+    kernels.layerNormBackward({
+      x: x!.pointer,
+      weight: weight!.pointer,
+      dy: dy!.pointer,
+      dx: dx!.pointer,
+      dweight: dweight!.pointer,
+      dbias: dbias!.pointer,
+      rows,
+      columns,
+      epsilon: forward.epsilon,
+      scratch: scratch(kernels.layerNormBackwardScratchBytes(rows, columns)),
     });
   },
 };
@@ -91,19 +112,11 @@ const softmaxCrossEntropyBackward: KernelRow = {
 
 const rope: KernelRow = {
   run({ kernels, inputs: [x, cos, sin], outputs: [y] }) {
-    const [batch, heads, rows, width] = x!.shape as [number, number, number, number];
-    const [entry, table] = [4 * heads * rows * width, cos!.shape[0] === 1 ? 0 : 2 * rows * width];
-    for (let b = 0; b < batch; b++) {
-      kernels.rope({
-        x: x!.pointer + b * entry,
-        y: y!.pointer + b * entry,
-        cos: cos!.pointer + b * table,
-        sin: sin!.pointer + b * table,
-        heads,
-        rows,
-        width,
-      });
-    }
+    const [entries, heads, rows, width] = x!.shape as [number, number, number, number];
+    const pointers = { x: x!.pointer, y: y!.pointer, cos: cos!.pointer, sin: sin!.pointer };
+    // One table for all entries makes their heads the heads of one entry.
+    const batch = cos!.shape[0] === 1 ? 1 : entries;
+    kernels.rope({ ...pointers, batch, heads: (entries * heads) / Math.max(1, batch), rows, width });
   },
 };
 
@@ -111,6 +124,7 @@ export const rowRows: KernelRows = {
   rmsNorm: rmsNorm as KernelRow,
   rmsNormBackward: rmsNormBackward as KernelRow,
   layerNorm: layerNorm as KernelRow,
+  layerNormBackward: layerNormBackward as KernelRow,
   softmax,
   softmaxBackward,
   softmaxCrossEntropy,

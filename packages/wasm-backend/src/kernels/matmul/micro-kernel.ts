@@ -1,22 +1,25 @@
 /**
  * The innermost kernel of the matrix product: one register tile,
  *
- *   C[i, j] = start + sum over p of A[i, p] * B[p, j]      for i < rows, j < 8,
+ *   C[i, j] = start + sum over p of A[i, p] * B[p, j]      for i < rows, j < columns of the tier's tile,
  *
  * where start is C[i, j] or 0. The sum is one chain of multiply-adds in the order of p, so every element has the same bits
  * whatever the tile, block or tier-mate it was computed in.
  *
- * Per step p: two vector loads of B, and per row one splat load of A and two multiply-adds; no shuffles. B rows are
- * `bStride` bytes apart (32 when packed). A comes in one of two layouts:
+ * Per step p: the vectors of one row of a panel of B, and per row one splat load of A and a multiply-add with each of them;
+ * no shuffles. Neighbouring vectors are loaded and stored off one address, so that V8 can join them. A comes in one of two
+ * layouts:
  * - `rows`: A[i, p] at a + i * aStride + 4 * p (row-major A);
- * - `columns`: A[i, p] at a + p * aStride + 4 * i (transposed or packed A).
+ * - `packed`: A[i, p] at a + 4 * (p * rows + i).
  */
 import { i32, v128 } from '../../emit/index.js';
-import type { FunctionReference, Local } from '../../emit/index.js';
+import type { Expression, FunctionReference, Local } from '../../emit/index.js';
+import { F32_BYTES } from '../host.js';
 import type { KernelContext } from '../host.js';
+import { TILES } from './blocking.js';
 
 /** How A lies in memory; see the header. */
-export type LayoutA = 'rows' | 'columns';
+export type LayoutA = 'rows' | 'packed';
 
 /** Steps of p per round of the main loop; V8 checks for interrupts once per round. */
 const UNROLL = 4;
@@ -27,7 +30,6 @@ const PARAMETERS = {
   a: 'i32',
   aStride: 'i32',
   b: 'i32',
-  bStride: 'i32',
   c: 'i32',
   cStride: 'i32',
   k: 'i32',
@@ -35,62 +37,53 @@ const PARAMETERS = {
   fromC: 'i32',
 } as const;
 
+const listOf = <T>(length: number, entry: (index: number) => T): T[] => Array.from({ length }, (_, i) => entry(i));
+
 /** Emits the micro-kernel for `rows` rows. */
 export function emitMicroKernel(context: KernelContext, layout: LayoutA, rows: number): FunctionReference<'void'> {
-  const name = `matmulTile${rows}x8${layout === 'rows' ? 'Rows' : 'Columns'}`;
+  const { columns } = TILES[context.tier];
+  const name = `matmulTile${rows}x${columns}${layout}`;
   return context.module.function({ name, parameters: PARAMETERS, result: 'void', exported: false }, (f, p) => {
-    const rowIndices = Array.from({ length: rows }, (_, i) => i);
-    const accumulators = rowIndices.map(
-      (i) => [f.local('v128', `acc${i}Low`), f.local('v128', `acc${i}High`)] as const,
-    );
+    const vectors = columns / 4;
+    const accumulators = listOf(rows, () => listOf(vectors, () => f.local('v128', 'accumulator')));
     const left = f.local('v128', 'left');
-    const right = [f.local('v128', 'rightLow'), f.local('v128', 'rightHigh')] as const;
-    // Row pointers of A; the layout `columns` needs one only.
+    const right = listOf(vectors, () => f.local('v128', 'right'));
     const pointers: Local<'i32'>[] = [p.a];
     if (layout === 'rows') {
-      for (const i of rowIndices.slice(1)) {
-        pointers.push(f.let(`a${i}`, i32.add(pointers[i - 1] as Local<'i32'>, p.aStride)));
-      }
+      for (let i = 1; i < rows; i += 1) pointers.push(f.let('rowOfA', i32.add(pointers[i - 1]!, p.aStride)));
     }
+    const elementOfA = (i: number, step: number): Expression<'v128'> =>
+      layout === 'rows'
+        ? v128.load32Splat(pointers[i]!, step * F32_BYTES)
+        : v128.load32Splat(p.a, (step * rows + i) * F32_BYTES);
 
-    const step = (unrolled: number): void => {
-      f.set(right[0], v128.load(p.b));
-      f.set(right[1], v128.load(p.b, VECTOR_BYTES));
-      f.set(p.b, i32.add(p.b, p.bStride));
-      accumulators.forEach((pair, i) => {
-        const pointer = layout === 'rows' ? (pointers[i] as Local<'i32'>) : p.a;
-        f.set(left, v128.load32Splat(pointer, 4 * (layout === 'rows' ? unrolled : i)));
-        pair.forEach((accumulator, half) => {
-          f.set(accumulator, context.arithmetic.multiplyAdd(left, right[half] as Local<'v128'>, accumulator));
+    const steps = (count: number): void => {
+      for (let step = 0; step < count; step += 1) {
+        right.forEach((vector, j) => f.set(vector, v128.load(p.b, step * columns * F32_BYTES + j * VECTOR_BYTES)));
+        accumulators.forEach((row, i) => {
+          f.set(left, elementOfA(i, step));
+          row.forEach((sum, j) => f.set(sum, context.arithmetic.multiplyAdd(left, right[j]!, sum)));
         });
-      });
-      if (layout === 'columns') f.set(p.a, i32.add(p.a, p.aStride));
-    };
-    const advanceRows = (steps: number): void => {
-      if (layout === 'rows') for (const pointer of pointers) f.set(pointer, i32.add(pointer, 4 * steps));
+      }
+      f.set(p.b, i32.add(p.b, count * columns * F32_BYTES));
+      const advance = count * F32_BYTES * (layout === 'rows' ? 1 : rows);
+      for (const pointer of pointers) f.set(pointer, i32.add(pointer, advance));
     };
 
-    const row = f.local('i32', 'row');
-    const forEachRow = (body: (pair: readonly Local<'v128'>[]) => void): void => {
-      f.set(row, p.c);
-      for (const pair of accumulators) {
-        body(pair);
-        f.set(row, i32.add(row, p.cStride));
+    const rowOfC = f.local('i32', 'rowOfC');
+    const forEachRow = (body: (row: readonly Local<'v128'>[]) => void): void => {
+      f.set(rowOfC, p.c);
+      for (const row of accumulators) {
+        body(row);
+        f.set(rowOfC, i32.add(rowOfC, p.cStride));
       }
     };
     f.if(p.fromC, () => {
-      forEachRow((pair) =>
-        pair.forEach((accumulator, half) => f.set(accumulator, v128.load(row, half * VECTOR_BYTES))),
-      );
+      forEachRow((row) => row.forEach((sum, j) => f.set(sum, v128.load(rowOfC, j * VECTOR_BYTES))));
     });
-    f.countDown(p.k, UNROLL, () => {
-      for (let unrolled = 0; unrolled < UNROLL; unrolled += 1) step(unrolled);
-      advanceRows(UNROLL);
-    });
-    f.countDown(p.k, 1, () => {
-      step(0);
-      advanceRows(1);
-    });
-    forEachRow((pair) => f.do(...pair.map((accumulator, half) => v128.store(row, accumulator, half * VECTOR_BYTES))));
+    f.countDown(p.k, UNROLL, () => steps(UNROLL));
+    f.countDown(p.k, 1, () => steps(1));
+    // The last vector first: so V8 writes two joined vectors once, and not the first of them by itself before.
+    forEachRow((row) => f.do(...row.map((sum, j) => v128.store(rowOfC, sum, j * VECTOR_BYTES)).toReversed()));
   });
 }

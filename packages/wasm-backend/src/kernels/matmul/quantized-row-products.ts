@@ -1,212 +1,276 @@
 /**
- * Products of a few rows with the transpose of a group-quantised matrix, decoded while it is read:
+ * Products of up to sixteen rows with the transpose of a group-quantised matrix, whose codes are read as they lie:
  *
  *   C[i, j] = sum over p of A[i, p] W[j, p],   W[j, p] = scale_g (code_jp − zero) + offset_g,   g the group of column p
  *
- * A word holds 32/bits codes. Shifting four words by the same amount gives four codes that lie apart in their row, so A is
- * first put into that order ("arranged"), and the sums X_g of its elements over each group are kept, four partial sums to a
- * vector as the codes meet them. Then per group, lane by lane:
+ * A becomes whole numbers first (`fixRows`, fixed-point.ts), and the sums over codes are whole too (quantized-row-block.ts),
+ * so that all tiers, and any number of threads, have the same bits. Columns are multiples of 32, as groups are.
  *
- *   sum += scale_g (Σ a code − zero X_g) + offset_g X_g
+ * Error. With δ = 2^−22 for 4 bits and 2^−19 for 8, the result is the product with rows Ã instead of A,
+ * |Ã − A| ≤ δ · max|A| over each unit of 64 or 32 columns, up to the rounding of f32 sums: per lane, one for a unit's sum, its
+ * factor and its place in the total. So
  *
- * so that a code costs a shift, a mask, a conversion and a multiply-add. Columns are multiples of 32, as groups are.
+ *   |C̃ − C| ≤ δ Σ_units max|A| Σ|W|  +  (units + 5) 2^−24 Σ|A W|
+ *
+ * (with offsets, Σ|W| and Σ|A W| of the second term count scale · code and offset each for itself). Where a unit's numbers are
+ * of one size that is 1e-6 of Σ|A W| at most, and errors of columns cancel as the terms of a random walk do. An infinite scale
+ * makes infinities or NaN of its products, not always the same as term by term.
  */
-import { f32x4, i32, i32x4, v128 } from '../../emit/index.js';
-import type { FunctionBuilder, Local } from '../../emit/index.js';
+import { i32 } from '../../emit/index.js';
+import type { Expression, FunctionReference, Local } from '../../emit/index.js';
 import type { CodeBits } from '../dequantize.js';
+import { WIDENING } from '../half.js';
 import { F32_BYTES } from '../host.js';
 import type { ExportedKernel, KernelContext, KernelHost } from '../host.js';
-import { Accumulators, single } from '../vector-loop.js';
-import { mostProductRows } from './row-products.js';
+import { forEachVector, single } from '../vector-loop.js';
+import {
+  UNITS,
+  type Unit,
+  emitFixedPoint,
+  fixedPointName,
+  fixedRowBytes,
+  sumsAt,
+  unitFor,
+  unitName,
+} from './fixed-point.js';
+import { BLOCK_ROWS, SLOT_BYTES, emitRowBlocks } from './quantized-row-block.js';
+import { type StoredMatrix, mostProductRows, storedBytes } from './row-products.js';
 
-/** Columns that are decoded between two looks at where a group ends. */
+/** Columns and groups are multiples of this. */
 export const QUANTIZED_RUN = 32;
 
-/** Operands of a product of few rows. Offsets in bytes, sizes in elements. */
-export interface QuantizedRowProductArguments {
-  /** What `arrangeRows` wrote. */
-  readonly arranged: number;
+/** A quantised matrix [n, columns]. Offsets in bytes, sizes in elements. */
+export interface QuantizedMatrix {
   /** u32 [n, columns·bits/32]. */
   readonly codes: number;
-  /** f32 [n, groups]. */
+  /** [n, groups], of `factorStorage`. */
   readonly scales: number;
   /** Like the scales; left out: none. */
   readonly offsets?: number;
-  /** f32 [m, rowStrideC], the first n columns written. */
-  readonly c: number;
-  readonly m: number;
+  readonly factorStorage: StoredMatrix;
   readonly n: number;
   readonly columns: number;
   readonly bits: CodeBits;
   readonly groupSize: number;
   readonly zero: number;
-  readonly rowStrideC: number;
 }
 
-export interface ArrangeArguments {
-  /** `arrangedBytes` bytes, written. */
+/** Operands of a product of few rows. */
+export interface QuantizedRowProductArguments extends QuantizedMatrix {
+  /** What `fixRows` wrote. */
+  readonly fixed: number;
+  /** f32 [m, rowStrideC], the first n columns written. */
+  readonly c: number;
+  readonly m: number;
+  readonly rowStrideC: number;
+  /** `quantizedRowScratchBytes` bytes. */
+  readonly scratch: number;
+}
+
+export interface FixRowsArguments extends Pick<QuantizedMatrix, 'columns' | 'bits' | 'groupSize' | 'zero'> {
+  /** `fixedBytes` bytes, written. */
   readonly into: number;
   /** f32 [m, columns]. */
   readonly a: number;
   readonly m: number;
-  readonly columns: number;
-  readonly bits: CodeBits;
-  readonly groupSize: number;
 }
 
 export interface QuantizedRowProductKernels {
-  /** Puts rows of A into the order that their product with codes of `bits` bits reads them in. */
-  arrangeRows(operands: ArrangeArguments): void;
-  /** C = A·Wᵀ for at most `mostProductRows` rows of A. */
+  /**
+   * Makes whole numbers of rows of A.
+   *
+   * @returns the rows that hold an infinity or NaN: their products mean nothing.
+   */
+  fixRows(operands: FixRowsArguments): readonly number[];
+  /** C = A·Wᵀ for at most `mostProductRows` rows of A; see the file header for order and exactness. */
   quantizedRowProducts(operands: QuantizedRowProductArguments): void;
+  /** Scratch bytes of `quantizedRowProducts`. */
+  quantizedRowScratchBytes(matrix: Pick<QuantizedMatrix, 'columns'>): number;
 }
 
-/** Bytes of arranged rows: each its elements, then four partial sums per group. */
-export const arrangedBytes = (m: number, columns: number, groupSize: number): number =>
-  m * arrangedRow(columns, groupSize);
-
-const arrangedRow = (columns: number, groupSize: number): number =>
-  F32_BYTES * (columns + 4 * Math.ceil(columns / groupSize));
+/** Bytes of m rows as `fixRows` writes them. */
+export const fixedBytes = (
+  m: number,
+  { bits, columns, groupSize }: Pick<QuantizedMatrix, 'bits' | 'columns' | 'groupSize'>,
+): number => m * fixedRowBytes(unitFor(bits, columns, groupSize), columns);
 
 const PARAMETERS = {
-  arranged: 'i32',
-  /** Bytes between arranged rows, and from the start of one to its sums. */
-  arrangedStride: 'i32',
+  x: 'i32',
+  xStride: 'i32',
   sumsAt: 'i32',
+  m: 'i32',
   codes: 'i32',
+  codesStride: 'i32',
   scales: 'i32',
   offsets: 'i32',
-  hasOffsets: 'i32',
+  /** Index into STORAGES, 3 where the factors lie as blocks read them. */
+  storage: 'i32',
+  factorStride: 'i32',
+  /** Units of a group and of a row. */
+  groupUnits: 'i32',
+  units: 'i32',
   c: 'i32',
   cStride: 'i32',
   n: 'i32',
   columns: 'i32',
-  groupSize: 'i32',
-  zero: 'f32',
+  /** Rows of W that all rows of x meet before the next. */
+  blockRows: 'i32',
+  /** The slot of a block, then room for the factors of a block of rows, `factorBytes` for scales and as much for offsets. */
+  scratch: 'i32',
+  factorBytes: 'i32',
 } as const;
 
-const BITS: readonly CodeBits[] = [4, 8];
-const exportName = (bits: CodeBits, m: number): string => `quantizedRowProducts${bits}_${m}`;
+const STORAGES: readonly StoredMatrix[] = ['f32', 'f16', 'bf16'];
+const AS_THEY_LIE = STORAGES.length;
+/** Scales of a block of rows as f32, at least those of one row. */
+const FACTOR_BYTES = 4096;
+/** Codes that are worth a thread of their own, in bytes. */
+const CODE_GRAIN = 2 ** 17;
+/** More than `KernelHost.divide` makes. */
+const MOST_PARTS_PER_THREAD = 4;
 
-/** Emits one function for each width of codes and each number of rows of A. */
+const productName = (unit: Unit): string => `quantizedRowProducts_${unitName(unit)}`;
+
+/** Emits the conversion of A, the blocks, and one product per unit. */
 export function emitQuantizedRowProducts(context: KernelContext): void {
-  for (const bits of BITS) for (let m = 1; m <= mostProductRows; m += 1) emitProduct(context, bits, m);
+  emitFixedPoint(context);
+  const spread = STORAGES.map((storage) => emitSpread(context, storage));
+  for (const unit of UNITS) {
+    const blocks = emitRowBlocks(context, unit);
+    const signature = { name: productName(unit), parameters: PARAMETERS, result: 'void', exported: true } as const;
+    context.module.function(signature, (f, p) => {
+      const codesEnd = f.let('codesEnd', i32.add(p.codes, i32.mul(p.n, p.codesStride)));
+      const factorsAt = f.let('factorsAt', i32.add(p.scratch, SLOT_BYTES));
+      const [rows, row] = [f.local('i32', 'rows'), f.local('i32', 'row')];
+      const [x, c, count] = [f.local('i32', 'x'), f.local('i32', 'c'), f.local('i32', 'count')];
+      const [scales, offsets] = [f.local('i32', 'scales'), f.local('i32', 'offsets')];
+      f.for({ index: row, from: 0, below: p.n, step: p.blockRows }, () => {
+        f.set(rows, i32.sub(p.n, row));
+        f.if(i32.ltUnsigned(p.blockRows, rows), () => f.set(rows, p.blockRows));
+        f.set(scales, p.scales);
+        f.set(offsets, p.offsets);
+        spread.forEach((write, storage) =>
+          f.if(i32.eq(p.storage, storage), () => {
+            f.callVoid(write, factorsAt, p.scales, rows, p.units, p.groupUnits);
+            f.set(scales, factorsAt);
+            f.if(p.offsets, () => {
+              f.set(offsets, i32.add(factorsAt, p.factorBytes));
+              f.callVoid(write, offsets, p.offsets, rows, p.units, p.groupUnits);
+            });
+          }),
+        );
+        f.set(x, p.x);
+        f.set(c, i32.add(p.c, i32.mul(row, F32_BYTES)));
+        f.set(count, p.m);
+        blocks.forEach((block, i) =>
+          f.countDown(count, BLOCK_ROWS[i]!, () => {
+            const places = [x, p.xStride, p.sumsAt, p.codes, codesEnd, scales, offsets, c, p.cStride];
+            f.callVoid(block, ...places, rows, p.columns, p.scratch);
+            f.set(x, i32.add(x, i32.mul(p.xStride, BLOCK_ROWS[i]!)));
+            f.set(c, i32.add(c, i32.mul(p.cStride, BLOCK_ROWS[i]!)));
+          }),
+        );
+        f.set(p.codes, i32.add(p.codes, i32.mul(rows, p.codesStride)));
+        const factors = f.let('factors', i32.mul(rows, p.factorStride));
+        f.set(p.scales, i32.add(p.scales, factors));
+        f.if(p.offsets, () => f.set(p.offsets, i32.add(p.offsets, factors)));
+      });
+    });
+  }
 }
 
-function emitProduct({ module, arithmetic }: KernelContext, bits: CodeBits, m: number): void {
-  const signature = { name: exportName(bits, m), parameters: PARAMETERS, result: 'void', exported: true } as const;
-  module.function(signature, (f, p) => {
-    const minusZero = f.let('minusZero', f32x4.neg(f32x4.splat(p.zero)));
-    const decode = decoder(f, bits);
-    const rows = Array.from({ length: m }, () => ({
-      elements: f.local('i32', 'elements'),
-      sums: f.local('i32', 'sums'),
-      groupSum: f.local('v128', 'groupSum'),
-      inGroup: f.local('v128', 'inGroup'),
-      total: new Accumulators(f, 'total', 1),
-    }));
-    const [remaining, inThisGroup] = [f.local('i32', 'remaining'), f.local('i32', 'inThisGroup')];
-    const [scale, offset] = [f.local('v128', 'scale'), f.local('v128', 'offset')];
-    const output = f.local('i32', 'output');
-    f.countDown(p.n, 1, () => {
-      rows.forEach(({ elements, sums, total }, i) => {
-        f.set(elements, i === 0 ? p.arranged : i32.add(rows[i - 1]!.elements, p.arrangedStride));
-        f.set(sums, i32.add(elements, p.sumsAt));
-        total.fill(f32x4.constant(0));
+const SPREAD = { into: 'i32', from: 'i32', rows: 'i32', units: 'i32', groupUnits: 'i32' } as const;
+
+/** Emits (into, from, rows, units, groupUnits): factors of groups as f32 factors of units. */
+function emitSpread({ module }: KernelContext, storage: StoredMatrix): FunctionReference<'void'> {
+  const name = `spreadFactors_${storage}`;
+  return module.function({ name, parameters: SPREAD, result: 'void', exported: false }, (f, p) => {
+    const isWide = storage === 'f32';
+    const widen = isWide ? (value: Local<'v128'>): Expression<'v128'> => value : WIDENING[storage](f);
+    const count = f.let('count', i32.mul(p.rows, p.units));
+    f.if(i32.eq(p.groupUnits, 1), () => {
+      const cursors = isWide ? { cursors: [p.into, p.from] } : { cursors: [p.into], halfCursors: [p.from] };
+      forEachVector(f, { ...cursors, count, unroll: 2 }, (lanes) => {
+        const stored = f.let('stored', isWide ? lanes.load(p.from) : lanes.loadHalf(p.from));
+        f.do(lanes.store(p.into, widen(stored)));
       });
-      f.set(remaining, p.columns);
-      f.block((rowEnd) => {
-        f.loop((nextGroup) => {
-          f.branchIf(rowEnd, i32.eqz(remaining));
-          for (const { sums, groupSum, inGroup } of rows) {
-            f.set(groupSum, v128.load(sums));
-            f.set(sums, i32.add(sums, 16));
-            f.set(inGroup, f32x4.mul(groupSum, minusZero));
-          }
-          f.set(inThisGroup, p.groupSize);
-          f.if(i32.ltUnsigned(remaining, p.groupSize), () => f.set(inThisGroup, remaining));
-          f.set(remaining, i32.sub(remaining, inThisGroup));
-          f.countDown(inThisGroup, QUANTIZED_RUN, () => {
-            decode(p.codes, (codes, at) => {
-              for (const { elements, inGroup } of rows)
-                f.set(inGroup, arithmetic.multiplyAdd(v128.load(elements, at), codes, inGroup));
-            });
-            for (const { elements } of rows) f.set(elements, i32.add(elements, QUANTIZED_RUN * F32_BYTES));
-            f.set(p.codes, i32.add(p.codes, (QUANTIZED_RUN * bits) / 8));
-          });
-          f.set(scale, v128.load32Splat(p.scales));
-          f.set(p.scales, i32.add(p.scales, F32_BYTES));
-          for (const { inGroup, total } of rows)
-            f.set(total.of(0), arithmetic.multiplyAdd(inGroup, scale, total.of(0)));
-          f.if(p.hasOffsets, () => {
-            f.set(offset, v128.load32Splat(p.offsets));
-            f.set(p.offsets, i32.add(p.offsets, F32_BYTES));
-            for (const { groupSum, total } of rows)
-              f.set(total.of(0), arithmetic.multiplyAdd(groupSum, offset, total.of(0)));
-          });
-          f.branch(nextGroup);
+      f.return();
+    });
+    const [left, inGroup] = [f.local('i32', 'left'), f.local('i32', 'inGroup')];
+    f.countDown(p.rows, 1, () => {
+      f.set(left, p.units);
+      f.set(inGroup, 0);
+      const factor = f.local('v128', 'factor');
+      f.countDown(left, 1, () => {
+        f.if(i32.eqz(inGroup), () => {
+          const stored = f.let('stored', isWide ? single.load(p.from) : single.loadHalf(p.from));
+          f.set(factor, widen(stored));
+          f.set(p.from, i32.add(p.from, storedBytes(storage)));
+          f.set(inGroup, p.groupUnits);
         });
+        f.do(single.store(p.into, factor));
+        f.set(p.into, i32.add(p.into, F32_BYTES));
+        f.set(inGroup, i32.sub(inGroup, 1));
       });
-      f.set(output, p.c);
-      for (const { total } of rows) {
-        f.do(single.store(output, total.sum()));
-        f.set(output, i32.add(output, p.cStride));
-      }
-      f.set(p.c, i32.add(p.c, F32_BYTES));
     });
   });
 }
 
-/** Four codes as f32, and the byte offset of the arranged elements that they meet. */
-type UseCodes = (codes: Local<'v128'>, at: number) => void;
-
-/** Decodes runs of 32 codes; constants are set here. */
-function decoder(f: FunctionBuilder, bits: CodeBits): (codes: Local<'i32'>, use: UseCodes) => void {
-  const mask = f.let('mask', i32x4.splat(2 ** bits - 1));
-  const perWord = 32 / bits;
-  return (codes, use) => {
-    for (let vector = 0; vector < QUANTIZED_RUN / (4 * perWord); vector += 1) {
-      const words = f.let('words', v128.load(codes, 16 * vector));
-      for (let i = 0; i < perWord; i += 1) {
-        const shifted = i === 0 ? words : i32x4.shrUnsigned(words, i * bits);
-        const four = f.let('four', f32x4.convertI32x4Signed(v128.and(shifted, mask)));
-        use(four, 16 * (vector * perWord + i));
-      }
-    }
-  };
-}
-
 /** Binds the products to a memory. */
 export function bindQuantizedRowProducts(host: KernelHost): QuantizedRowProductKernels {
-  const kernels = new Map<string, ExportedKernel>();
-  for (const bits of BITS)
-    for (let m = 1; m <= mostProductRows; m += 1) kernels.set(exportName(bits, m), host.kernel(exportName(bits, m)));
+  const named = (nameOf: (unit: Unit) => string): ReadonlyMap<Unit, ExportedKernel> =>
+    new Map(UNITS.map((unit) => [unit, host.kernel(nameOf(unit))]));
+  const [fix, products] = [named(fixedPointName), named(productName)];
+  const mostParts = MOST_PARTS_PER_THREAD * host.threads;
+  const factorBytesOf = (units: number): number => Math.max(FACTOR_BYTES, Math.ceil(units / 4) * 16);
+  const partBytes = (units: number): number => SLOT_BYTES + 2 * factorBytesOf(units);
   return {
-    arrangeRows(operands) {
-      const { into, a, m, columns, bits, groupSize } = operands;
+    quantizedRowScratchBytes: ({ columns }) => mostParts * partBytes(columns / QUANTIZED_RUN),
+    fixRows({ into, a, m, columns, bits, groupSize, zero }) {
       checkColumns(columns, groupSize);
-      host.checkRange('arrangeRows a', a, m * columns);
-      host.checkRange('arrangeRows into', into, arrangedBytes(m, columns, groupSize), 1);
-      for (let i = 0; i < m; i += 1)
-        arrangeRow(
-          host.memory,
-          { ...operands, a: a + F32_BYTES * i * columns, into: into + i * arrangedRow(columns, groupSize) },
-          32 / bits,
-        );
+      const unit = unitFor(bits, columns, groupSize);
+      host.checkRange('fixRows a', a, m * columns);
+      host.checkRange('fixRows into', into, fixedBytes(m, { bits, columns, groupSize }), 1);
+      const codeShift = (bits === 8 ? 128 : 0) - zero;
+      const failed: number[] = [];
+      for (let i = 0; i < m; i += 1) {
+        const row = into + i * fixedRowBytes(unit, columns);
+        const from = a + F32_BYTES * i * columns;
+        if (fix.get(unit)!(from, row, row + sumsAt(unit, columns), columns, codeShift) !== 0) failed.push(i);
+      }
+      return failed;
     },
-    quantizedRowProducts({ arranged, codes, scales, offsets, c, m, n, columns, bits, groupSize, zero, rowStrideC }) {
+    quantizedRowProducts(operands) {
+      const { fixed, codes, scales, offsets, factorStorage, c, m, n, columns, bits, groupSize, scratch } = operands;
       if (!(m >= 1 && m <= mostProductRows))
         throw new RangeError(`quantizedRowProducts takes 1 to ${mostProductRows} rows, got ${m}: decode the matrix`);
       checkColumns(columns, groupSize);
-      const groups = Math.ceil(columns / groupSize);
-      host.checkRange('quantizedRowProducts arranged', arranged, arrangedBytes(m, columns, groupSize), 1);
-      host.checkRange('quantizedRowProducts codes', codes, (n * columns * bits) / 32);
-      host.checkRange('quantizedRowProducts scales', scales, n * groups);
-      if (offsets !== undefined) host.checkRange('quantizedRowProducts offsets', offsets, n * groups);
-      host.checkRange('quantizedRowProducts c', c, (m - 1) * rowStrideC + n);
-      const places = [arranged, arrangedRow(columns, groupSize), F32_BYTES * columns, codes, scales, offsets ?? 0];
-      const hasOffsets = offsets === undefined ? 0 : 1;
-      kernels.get(exportName(bits, m))!(...places, hasOffsets, c, rowStrideC * F32_BYTES, n, columns, groupSize, zero);
+      const unit = unitFor(bits, columns, groupSize);
+      const [units, groups] = [columns / unit.columns, Math.ceil(columns / groupSize)];
+      const rowBytes = (columns * bits) / 8;
+      const factorBytes = storedBytes(factorStorage);
+      host.checkRange('quantizedRowProducts fixed', fixed, fixedBytes(m, operands), 1);
+      host.checkRange('quantizedRowProducts codes', codes, n * rowBytes, 1);
+      host.checkRange('quantizedRowProducts scales', scales, n * groups, factorBytes);
+      if (offsets !== undefined) host.checkRange('quantizedRowProducts offsets', offsets, n * groups, factorBytes);
+      host.checkRange('quantizedRowProducts c', c, (m - 1) * operands.rowStrideC + n);
+      host.checkRange('quantizedRowProducts scratch', scratch, mostParts * partBytes(columns / QUANTIZED_RUN), 1);
+      const groupUnits = groupSize / unit.columns;
+      const storage = factorStorage === 'f32' && groupUnits === 1 ? AS_THEY_LIE : STORAGES.indexOf(factorStorage);
+      const blockRows = Math.max(1, Math.floor(FACTOR_BYTES / F32_BYTES / Math.max(1, units)));
+      const x = [fixed, fixedRowBytes(unit, columns), sumsAt(unit, columns), m];
+      const grain = Math.max(1, Math.ceil(CODE_GRAIN / Math.max(1, rowBytes)));
+      let part = 0;
+      host.divide(products.get(unit)!, { count: n, grain }, (from, size) => {
+        const factorsFrom = factorBytes * from * groups;
+        const factors = [scales + factorsFrom, offsets === undefined ? 0 : offsets + factorsFrom, storage];
+        const sizes = [factorBytes * groups, groupUnits, units];
+        const output = [c + F32_BYTES * from, F32_BYTES * operands.rowStrideC, size, columns, blockRows];
+        const room = [scratch + partBytes(units) * part, factorBytesOf(units)];
+        part += 1;
+        return [...x, codes + from * rowBytes, rowBytes, ...factors, ...sizes, ...output, ...room];
+      });
+      if (part > mostParts) throw new Error(`quantizedRowProducts: ${part} parts in scratch for ${mostParts}`);
     },
   };
 }
@@ -216,26 +280,4 @@ function checkColumns(columns: number, groupSize: number): void {
     throw new RangeError(
       `a product with codes as they lie takes columns and groups that are multiples of ${QUANTIZED_RUN}, got ${columns} in groups of ${groupSize}: decode the matrix`,
     );
-}
-
-/** One row: element `word · perWord + place` of each block of four words goes to vector `place`, lane `word`. */
-function arrangeRow(
-  { buffer }: WebAssembly.Memory,
-  { a, into, columns, groupSize }: ArrangeArguments,
-  perWord: number,
-): void {
-  const from = new Float32Array(buffer, a, columns);
-  const to = new Float32Array(buffer, into, columns);
-  const block = 4 * perWord;
-  for (let start = 0; start < columns; start += block)
-    for (let place = 0; place < perWord; place += 1)
-      for (let word = 0; word < 4; word += 1) to[start + 4 * place + word] = from[start + word * perWord + place]!;
-  const groups = Math.ceil(columns / groupSize);
-  const sums = new Float32Array(buffer, into + F32_BYTES * columns, 4 * groups);
-  for (let group = 0; group < groups; group += 1)
-    for (let lane = 0; lane < 4; lane += 1) {
-      let sum = 0;
-      for (let i = group * groupSize + lane; i < Math.min(columns, (group + 1) * groupSize); i += 4) sum += to[i]!;
-      sums[4 * group + lane] = sum;
-    }
 }

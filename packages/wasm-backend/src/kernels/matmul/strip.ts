@@ -1,38 +1,31 @@
 /**
- * One panel of B (8 columns) against m rows of A: the loop over register tiles. The table holds the tiles of 1, 2, ... rows,
- * so the last rows run in a tile of exactly their number and nothing is read or written outside A and C.
+ * One panel of B against m rows of A: the loop over register tiles. Rows are shared out evenly, so that tiles differ in
+ * height by at most one row (13 rows are 5, 4 and 4, not 6, 6 and 1): low tiles leave the multipliers idle. Nothing is read or
+ * written outside A and C.
  */
 import { f32, i32, select } from '../../emit/index.js';
-import type { Expression, FunctionReference, Operand } from '../../emit/index.js';
+import type { Expression, FunctionBuilder, FunctionReference, Local, Operand } from '../../emit/index.js';
 import { F32_BYTES } from '../host.js';
 import type { KernelContext } from '../host.js';
-import { TILE_COLUMNS, TILE_ROWS } from './blocking.js';
+import { TILES } from './blocking.js';
 import { emitMicroKernel } from './micro-kernel.js';
 import type { LayoutA } from './micro-kernel.js';
 
 /** The two strip functions of a layout of A. */
 export interface Strips {
-  /** (a, aStride, b, bStride, c, cStride, k, fromC, m): eight columns, straight into C. */
+  /** (a, aStride, skip, b, c, cStride, k, fromC, m): a whole panel, straight into C. */
   readonly whole: FunctionReference<'void'>;
-  /** The same and (columns, tile): fewer than eight columns, through a tile in scratch. */
+  /** The same and (columns, edge): fewer columns than a panel has, through m rows of a panel's width in scratch. */
   readonly edge: FunctionReference<'void'>;
-}
-
-/** Emits the micro-kernels of all heights and the strips over them. */
-export function emitStrips(context: KernelContext, layout: LayoutA): Strips {
-  const tiles = Array.from({ length: TILE_ROWS[context.tier] }, (_, i) => emitMicroKernel(context, layout, i + 1));
-  const firstTile = context.module.table(tiles);
-  return {
-    whole: emitStrip(context, layout, tiles, firstTile),
-    edge: emitEdgeStrip(context, layout, tiles, firstTile),
-  };
 }
 
 const STRIP_PARAMETERS = {
   a: 'i32',
+  /** Bytes per row of A, of the whole chunk. */
   aStride: 'i32',
+  /** Bytes of every row of A that come before this depth. */
+  skip: 'i32',
   b: 'i32',
-  bStride: 'i32',
   c: 'i32',
   cStride: 'i32',
   k: 'i32',
@@ -40,82 +33,88 @@ const STRIP_PARAMETERS = {
   m: 'i32',
 } as const;
 
-/** Bytes from one tile of rows of A to the next. */
-function tileAdvance(layout: LayoutA, rows: Operand<'i32'>, aStride: Operand<'i32'>): Expression<'i32'> {
-  return layout === 'rows' ? i32.mul(rows, aStride) : i32.shl(rows, 2);
+/** Emits the micro-kernels of all heights and the strips over them. */
+export function emitStrips(context: KernelContext, layout: LayoutA): Strips {
+  const whole = emitStrip(context, layout);
+  return { whole, edge: emitEdgeStrip(context, layout, whole) };
 }
 
-/** Multiplies m rows of A with one whole panel of B. */
-function emitStrip(
-  context: KernelContext,
-  layout: LayoutA,
-  tiles: readonly FunctionReference<'void'>[],
-  firstTile: number,
-): FunctionReference<'void'> {
+/** Rows of the tiles that m rows are shared out over: `higher` tiles of `rows` + 1 rows, then tiles of `rows`. */
+export interface TileRun {
+  readonly tiles: Local<'i32'>;
+  readonly rows: Local<'i32'>;
+  readonly higher: Local<'i32'>;
+}
+
+/** Shares out m > 0 rows over as few tiles as hold them. */
+export function shareOutRows(f: FunctionBuilder, m: Operand<'i32'>, tallest: number): TileRun {
+  const tiles = f.let('tiles', i32.divUnsigned(i32.add(m, tallest - 1), tallest));
+  const rows = f.let('rowsPerTile', i32.divUnsigned(m, tiles));
+  return { tiles, rows, higher: f.let('higherTiles', i32.sub(m, i32.mul(tiles, rows))) };
+}
+
+function emitStrip(context: KernelContext, layout: LayoutA): FunctionReference<'void'> {
+  const { module, tier } = context;
+  const tallest = TILES[tier].rows;
+  const kernels = Array.from({ length: tallest }, (_, i) => emitMicroKernel(context, layout, i + 1));
+  const first = module.table(kernels);
+  const like = kernels.at(-1) as FunctionReference<'void'>;
   const name = `matmulStrip${layout}`;
-  const tallest = tiles.at(-1) as FunctionReference<'void'>;
-  return context.module.function({ name, parameters: STRIP_PARAMETERS, result: 'void', exported: false }, (f, p) => {
-    const tileArguments = [p.a, p.aStride, p.b, p.bStride, p.c, p.cStride, p.k, p.fromC] as const;
-    const advanceA = f.let('advanceA', tileAdvance(layout, tiles.length, p.aStride));
-    const advanceC = f.let('advanceC', i32.mul(p.cStride, tiles.length));
-    f.block((done) => {
-      f.loop((again) => {
-        f.branchIf(done, i32.ltUnsigned(p.m, tiles.length));
-        f.callVoid(tallest, ...tileArguments);
-        f.set(p.a, i32.add(p.a, advanceA));
-        f.set(p.c, i32.add(p.c, advanceC));
-        f.set(p.m, i32.sub(p.m, tiles.length));
-        f.branch(again);
-      });
+  return module.function({ name, parameters: STRIP_PARAMETERS, result: 'void', exported: false }, (f, p) => {
+    const run = shareOutRows(f, p.m, tallest);
+    const rows = f.let('rows', i32.add(run.rows, i32.ne(run.higher, 0)));
+    f.loop((again) => {
+      const kernel = i32.add(rows, first - 1);
+      const a = i32.add(p.a, layout === 'rows' ? p.skip : i32.mul(p.skip, rows));
+      f.callIndirectVoid(like, kernel, a, p.aStride, p.b, p.c, p.cStride, p.k, p.fromC);
+      f.set(p.a, i32.add(p.a, i32.mul(rows, p.aStride)));
+      f.set(p.c, i32.add(p.c, i32.mul(rows, p.cStride)));
+      f.set(run.higher, i32.sub(run.higher, 1));
+      f.if(i32.eqz(run.higher), () => f.set(rows, run.rows));
+      f.set(run.tiles, i32.sub(run.tiles, 1));
+      f.branchIf(again, run.tiles);
     });
-    // The table holds the tile of r rows at firstTile + r - 1.
-    f.if(p.m, () => f.callIndirectVoid(tallest, i32.add(p.m, firstTile - 1), ...tileArguments));
   });
 }
 
-/** As the strip, for the last 1 to 7 columns: the tile is computed whole in scratch and its columns are copied. */
+/** As the strip, for the last columns: they are summed up in scratch, beside columns of zeros. */
 function emitEdgeStrip(
   context: KernelContext,
   layout: LayoutA,
-  tiles: readonly FunctionReference<'void'>[],
-  firstTile: number,
+  strip: FunctionReference<'void'>,
 ): FunctionReference<'void'> {
+  const rowBytes = TILES[context.tier].columns * F32_BYTES;
   const name = `matmulEdgeStrip${layout}`;
-  const parameters = { ...STRIP_PARAMETERS, columns: 'i32', tile: 'i32' } as const;
-  const tallest = tiles.at(-1) as FunctionReference<'void'>;
+  const parameters = { ...STRIP_PARAMETERS, columns: 'i32', edge: 'i32' } as const;
   return context.module.function({ name, parameters, result: 'void', exported: false }, (f, p) => {
-    const rows = f.local('i32', 'rows');
-    const row = f.local('i32', 'row');
-    const column = f.local('i32', 'column');
-    const inTile = f.local('i32', 'inTile');
-    const inC = f.local('i32', 'inC');
-    const rowBytes = TILE_COLUMNS * F32_BYTES;
+    const [row, column, inEdge, inC, edgeRow, rowOfC] = ['row', 'column', 'inEdge', 'inC', 'edgeRow', 'rowOfC'].map(
+      (local) => f.local('i32', local),
+    ) as [Index, Index, Index, Index, Index, Index];
     const forEachElement = (body: () => void): void => {
-      f.for({ index: row, from: 0, below: rows, step: 1 }, () => {
-        f.set(inTile, i32.add(p.tile, i32.mul(row, rowBytes)));
-        f.set(inC, i32.add(p.c, i32.mul(row, p.cStride)));
+      f.set(edgeRow, p.edge);
+      f.set(rowOfC, p.c);
+      f.for({ index: row, from: 0, below: p.m, step: 1 }, () => {
+        f.set(inEdge, edgeRow);
+        f.set(inC, rowOfC);
         f.for({ index: column, from: 0, below: p.columns, step: 1 }, () => {
           body();
-          f.set(inTile, i32.add(inTile, F32_BYTES));
+          f.set(inEdge, i32.add(inEdge, F32_BYTES));
           f.set(inC, i32.add(inC, F32_BYTES));
         });
+        f.set(edgeRow, i32.add(edgeRow, rowBytes));
+        f.set(rowOfC, i32.add(rowOfC, p.cStride));
       });
     };
-    f.loop((again) => {
-      f.set(rows, minimum(p.m, tiles.length));
-      f.if(p.fromC, () => forEachElement(() => f.do(f32.store(inTile, f32.load(inC)))));
-      const tileArguments = [p.a, p.aStride, p.b, p.bStride, p.tile, rowBytes, p.k, p.fromC] as const;
-      f.callIndirectVoid(tallest, i32.add(rows, firstTile - 1), ...tileArguments);
-      forEachElement(() => f.do(f32.store(inC, f32.load(inTile))));
-      f.set(p.a, i32.add(p.a, tileAdvance(layout, rows, p.aStride)));
-      f.set(p.c, i32.add(p.c, i32.mul(rows, p.cStride)));
-      f.set(p.m, i32.sub(p.m, rows));
-      f.branchIf(again, p.m);
-    });
+    f.if(p.fromC, () => forEachElement(() => f.do(f32.store(inEdge, f32.load(inC)))));
+    f.callVoid(strip, p.a, p.aStride, p.skip, p.b, p.edge, rowBytes, p.k, p.fromC, p.m);
+    forEachElement(() => f.do(f32.store(inC, f32.load(inEdge))));
   });
 }
 
-/** The smaller of a value and a constant, unsigned. */
-export function minimum(value: Expression<'i32'>, limit: number): Expression<'i32'> {
-  return select(value, i32.const(limit), i32.ltUnsigned(value, limit));
+type Index = Local<'i32'>;
+
+/** The smaller of a value and a limit, unsigned. */
+export function minimum(value: Expression<'i32'>, limit: Operand<'i32'>): Expression<'i32'> {
+  const other = typeof limit === 'number' ? i32.const(limit) : limit;
+  return select(value, other, i32.ltUnsigned(value, other));
 }
