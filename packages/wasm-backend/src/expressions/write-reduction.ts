@@ -2,14 +2,15 @@
  * The two nests with a reduction.
  *
  *   rows      the innermost axis is reduced: its vectors are folded into accumulators, whose lanes are joined at the end; the
- *             epilogue is computed for one element at a time
+ *             epilogue is computed for one element at a time. V8 joins the map of neighbouring vectors where they are stored,
+ *             so long maps have stores under a condition that never holds; the accumulators are not joined
  *   columns   the innermost axis is kept: a group of vectors of it is folded over all reduced loops, lane by lane, a few cache
  *             lines of every row at a time and without memory for sums; the epilogue is computed for the group
  */
 import { byteSizeOf } from '@mindseye/tensor-core';
-import { i32 } from '../emit/index.js';
+import { i32, v128 } from '../emit/index.js';
 import type { Local } from '../emit/index.js';
-import { forEachCopy, forEachGroup, forEachVector, single } from '../kernels/vector-loop.js';
+import { forEachCopy, forEachGroup, single } from '../kernels/vector-loop.js';
 import { type Fold, foldOf, ownElements } from './fold.js';
 import { outputTypes } from './signature.js';
 import { walk } from './walk.js';
@@ -18,6 +19,7 @@ import {
   type SectionPointers,
   type Writing,
   innermostCount,
+  isLongBody,
   levelsOf,
   movingOperands,
   outputOf,
@@ -29,6 +31,8 @@ import {
   unrollOf,
   writerOf,
 } from './writing.js';
+
+const VECTOR_BYTES = 16;
 
 interface ReductionParts {
   readonly unroll: number;
@@ -57,6 +61,24 @@ function partsOf(writing: Writing, unroll: number): ReductionParts {
 const mapOutputs = (writing: Writing): Local<'i32'>[] =>
   positions(writing.expression.results).map((output) => outputOf(writing, output));
 
+/**
+ * Whether stores must be added for the map of neighbours to be joined: a short map costs less than its sum, and the taking apart
+ * of joined vectors more than is won.
+ */
+const needsStores = (writing: Writing): boolean => {
+  const { reduction, results } = writing.expression;
+  return writing.tier === 'revectorized' && isLongBody(writing) && !results.includes(reduction!.of);
+};
+
+/** Stores of neighbours that never happen: no row has 2^32 - 1 elements. The last first, as in `writeLate`. */
+function storeNever(writing: Writing, values: readonly Local<'v128'>[]): void {
+  const { f } = writing;
+  const at = outputOf(writing, 0);
+  f.if(i32.eq(innermostCount(writing), -1), () => {
+    f.do(...values.map((value, i) => v128.store(at, value, i * VECTOR_BYTES)).toReversed());
+  });
+}
+
 export function writeRowReduction(writing: Writing): void {
   const { f, expression } = writing;
   const { kind, of, results: epilogueResults } = expression.reduction!;
@@ -73,10 +95,15 @@ export function writeRowReduction(writing: Writing): void {
     walk(f, levelsOf(writing, 'reduced', [ofMap], mapOutputs(writing)), () => {
       pass.reset();
       map.writeFixed();
-      forEachVector(f, loop, (lanes) => {
-        map.write(lanes);
-        fold.add(lanes.copy, f.let('own', ownElements(kind, lanes, map.value(of))));
-        storeAll(map, expression.results, pass.outputs, lanes);
+      forEachGroup(f, loop, (group) => {
+        const mapped: Local<'v128'>[] = [];
+        forEachCopy(f, group, (lanes) => {
+          map.write(lanes);
+          mapped.push(f.let('own', ownElements(kind, lanes, map.value(of))));
+          storeAll(map, expression.results, pass.outputs, lanes);
+        });
+        if (group.length > 1 && needsStores(writing)) storeNever(writing, mapped);
+        mapped.forEach((value, copy) => fold.add(copy, value));
       });
     });
     f.set(reduced, fold.total());

@@ -42,13 +42,16 @@ function shortNodes({ expression: { map, reduction } }: Writing): number | undef
   return applied.some(({ op }) => isLong(op)) || applied.length > 10 ? undefined : applied.length;
 }
 
+/** Whether what is computed for an element costs more than to add it up. */
+export const isLongBody = (writing: Writing): boolean => shortNodes(writing) === undefined;
+
 /**
  * Vectors per round: few for long bodies, whose values would not fit the registers. Rows that are reduced have an accumulator for
  * each, so that their number may not depend on the tier; a nest without a reduction has a pair at least where pairs are joined.
  */
 export function unrollOf(writing: Writing): number {
   const nodes = shortNodes(writing);
-  if (nodes === undefined) return writing.tier === 'revectorized' && !writing.expression.reduction ? 2 : 1;
+  if (nodes === undefined) return writing.tier === 'revectorized' || writing.expression.reduction ? 2 : 1;
   return nodes > 4 ? 2 : 4;
 }
 

@@ -21,10 +21,20 @@ function resultOf(arena: Arena, call: MatmulArguments, count: number): Float32Ar
   return arena.read(call.c, count);
 }
 
-/** Wide, tall, deep and small products: some cells, some blocks, some tiles. */
-const shaped = fc
-  .tuple(productCase(200), fc.constantFrom<Partial<ProductCase>>({}, { m: 300 }, { n: 700 }, { k: 600 }, { m: 2 }))
-  .map(([test, sizes]) => ({ ...test, ...sizes }));
+/** Beyond a cell, a block, and a chunk in every direction. */
+const SHAPES: readonly Partial<ProductCase>[] = [
+  {},
+  { m: 300 },
+  { n: 700 },
+  { k: 600 },
+  { m: 2 },
+  { m: 6, k: 2060 },
+  { m: 190, n: 20, k: 2060 },
+  { n: 4200, k: 3 },
+  { m: 190, n: 4200, k: 5 },
+  { m: 4200, n: 10, k: 3 },
+];
+const shaped = fc.tuple(productCase(200), fc.constantFrom(...SHAPES)).map(([test, sizes]) => ({ ...test, ...sizes }));
 
 const rowsOf = (matrix: Float32Array, rows: number, columns: number, stride: number): Float32Array =>
   Float32Array.from({ length: rows * columns }, (_, i) => matrix[Math.floor(i / columns) * stride + (i % columns)]!);
@@ -71,7 +81,11 @@ describe.each(TIERS)('forms of matmul, tier %s', (tier) => {
         const operands = operandsOf(options, { batch });
         const { rowStrideA, rowStrideB, rowStrideC } = operands;
         const one = placed(plain, options, operands, batch);
-        const strides = { a: (transposeA ? k : m) * rowStrideA, b: (transposeB ? n : k) * rowStrideB, c: m * rowStrideC };
+        const strides = {
+          a: (transposeA ? k : m) * rowStrideA,
+          b: (transposeB ? n : k) * rowStrideB,
+          c: m * rowStrideC,
+        };
         for (let z = 0; z < batch; z += 1) {
           const [a, b, c] = [one.a + 4 * z * strides.a, one.b + 4 * z * strides.b, one.c + 4 * z * strides.c];
           plain.kernels.matmul({ ...one, a, b, c });
@@ -129,7 +143,17 @@ describe.each(TIERS)('forms of matmul, tier %s', (tier) => {
 
   test('epilogues of a batch are those of its products', () => {
     const [m, n, k, batch] = [7, 21, 9, 3];
-    const options = { m, n, k, transposeA: false, transposeB: true, accumulate: false, padding: 0, seed: 5, specials: [] };
+    const options = {
+      m,
+      n,
+      k,
+      transposeA: false,
+      transposeB: true,
+      accumulate: false,
+      padding: 0,
+      seed: 5,
+      specials: [],
+    };
     const operands = operandsOf(options, { batch });
     const sums = resultOf(plain, { ...placed(plain, options, operands, batch), batch }, batch * m * n);
     const expected = sums.map((value, i) => Math.fround(value + operands.c[i]!));

@@ -27,17 +27,17 @@ const matmul: KernelRow<MatmulAttributes> = {
   scratchBytes({ kernels, inputs: [a, b], attributes }) {
     const { batch, m, n, k } = matmulSizes(a!, b!, attributes);
     if (isFewRows(m, attributes)) return 0;
-    return kernels.matmulScratchBytes(m, n, k, { batch, transposeA: attributes.transposeA === true });
+    return kernels.matmulScratchBytes(m, n, k, { batch, transposeA: attributes.transposeA });
   },
   keeps({ kernels, inputs: [a, b], attributes }) {
     const { batch, m, n, k } = matmulSizes(a!, b!, attributes);
     const isFew = isFewRows(m, attributes) || m <= mostFewRows;
-    const { transposeB = false } = attributes;
+    const { transposeB } = attributes;
     return batch === 1 && !isFew ? panelsOf(kernels, 1, m, { n, k, transposeB }) : undefined;
   },
   run({ kernels, inputs: [a, b], outputs: [c], attributes, scratch, kept }) {
     const { batch, m, n, k } = matmulSizes(a!, b!, attributes);
-    const { transposeA = false, transposeB = false } = attributes;
+    const { transposeA, transposeB } = attributes;
     const right = { b: b!.pointer, n, k, transposeB };
     if (!isFewRows(m, attributes)) {
       const working = scratch(kernels.matmulScratchBytes(m, n, k, { batch, transposeA }));

@@ -26,23 +26,44 @@ export const TILES: Readonly<Record<Tier, Tile>> = {
 /** All panel widths divide it: sizes that hold for every tier are counted in it. */
 export const WIDEST_PANEL = 16;
 
-/** Depth of a block (kc): 32 KiB of the widest panel; C is loaded and stored once for every block. */
-export const BLOCK_DEPTH = 512;
-
 /**
  * Rows of a block (mc), a multiple of all tile heights: 180 KiB of A in L2. Few, because every row of A and of C lies in a page
  * of its own where matrices are wide: with 180 rows the addresses of one block exceed what the processor translates quickly.
  */
 export const BLOCK_ROWS = 90;
 
-/** Columns of a cell where B has been packed: 256 KiB of B in L2. */
-export const CELL_COLUMNS = 128;
+/** Most rows and columns of a cell, and the depth of its blocks (kc). */
+export interface CellShape {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+}
 
-/** Columns of a cell that packs its own part of B. */
-export const PACKING_CELL_COLUMNS = 512;
+/** Most depth of a block whose panels meet many tiles: 32 KiB of the widest panel stay in L1. */
+const BLOCK_DEPTH = 512;
+
+/** Cells that share panels: 256 KiB of B in L2; C is loaded and stored once for every block of the depth. */
+const SHARING_SHAPE: CellShape = { rows: BLOCK_ROWS, columns: 128, depth: BLOCK_DEPTH };
 
 /** Up to so many rows, cells are as high as the product and pack their own part of B, which nothing else reads. */
 export const PACKING_CELL_ROWS = 180;
+
+/** Up to so many rows, reading B is most of the work. */
+const READING_ROWS = 48;
+
+const PACKING_SHAPE: CellShape = { rows: PACKING_CELL_ROWS, columns: 512, depth: BLOCK_DEPTH };
+
+/** Stored rows of B that are as long as a chunk are read whole: page after page. */
+const READING_SHAPE: CellShape = { rows: READING_ROWS, columns: 2048, depth: 128 };
+
+/** The cells of a product of m rows whose B has been packed, or whose cells pack their own part of it: 1 MiB. */
+export function cellShape(m: number, k: number, isPacked: boolean, transposeB: boolean): CellShape {
+  const isReading = m <= READING_ROWS;
+  // Panels that few tiles meet are read through at once.
+  if (isPacked) return isReading ? { ...SHARING_SHAPE, depth: k } : SHARING_SHAPE;
+  if (m > PACKING_CELL_ROWS) return SHARING_SHAPE;
+  return isReading && !transposeB ? READING_SHAPE : PACKING_SHAPE;
+}
 
 /** Fewer multiply-adds, some microseconds, are not divided further. */
 export const LEAST_CELL_PRODUCTS: number = 2 ** 16;
@@ -62,9 +83,9 @@ const MOST_CHUNK_ROWS = 4096;
 export const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 const roundDown = (value: number, multiple: number): number => Math.floor(value / multiple) * multiple;
 
-/** Columns of a chunk whose panels have this depth. */
+/** Columns of a chunk whose panels have this depth: as many as are packed at a time, or if they have been before, more. */
 export const chunkColumns = (depth: number): number =>
-  Math.min(MOST_CHUNK_COLUMNS, roundDown(CHUNK_OF_B / depth, WIDEST_PANEL));
+  Math.min(MOST_CHUNK_COLUMNS, Math.max(CHUNK_OF_B / CHUNK_DEPTH, roundDown(CHUNK_OF_B / depth, WIDEST_PANEL)));
 
 /** Rows of a chunk of this depth. */
 export const chunkRows = (depth: number, transposeA: boolean): number =>
@@ -102,6 +123,8 @@ const GROUP_BYTES = 2 ** 22;
 /** Products of a batch that are packed and multiplied side by side, each in its own layout. */
 export interface GroupLayout extends ScratchLayout {
   readonly group: number;
+  /** Of blocks. */
+  readonly depth: number;
 }
 
 /** The groups of a batch; undefined where every product is better divided by itself. */
@@ -111,7 +134,7 @@ export function groupLayout(batch: number, m: number, n: number, k: number): Gro
   const isSmall = m * n * k <= MOST_GROUPED_PRODUCTS && panels <= MOST_GROUPED_PANELS && m <= MOST_CHUNK_ROWS;
   if (batch < 2 || !isSmall) return undefined;
   const one = layoutOf(m, Math.min(m, BLOCK_ROWS) * depth, panels);
-  return { ...one, group: Math.max(1, Math.min(batch, Math.floor(GROUP_BYTES / one.bytes))) };
+  return { ...one, depth, group: Math.max(1, Math.min(batch, Math.floor(GROUP_BYTES / one.bytes))) };
 }
 
 /** What products need of scratch beside their sizes. */

@@ -9,7 +9,7 @@ import { i32, select } from '../../emit/index.js';
 import type { FunctionBuilder, Local } from '../../emit/index.js';
 import { F32_BYTES } from '../host.js';
 import type { KernelContext } from '../host.js';
-import { BLOCK_DEPTH, BLOCK_ROWS, TILES } from './blocking.js';
+import { BLOCK_ROWS, TILES } from './blocking.js';
 import { emitEpilogue } from './epilogue.js';
 import { emitPackA } from './packing-a.js';
 import { emitPackB } from './packing.js';
@@ -31,6 +31,8 @@ export const CELL_PARAMETERS = {
   count: 'i32',
   cellRows: 'i32',
   cellColumns: 'i32',
+  /** Of the blocks that a cell goes through. */
+  blockDepth: 'i32',
   /** Sizes of the chunk, none of them 0. */
   m: 'i32',
   n: 'i32',
@@ -131,8 +133,8 @@ export function emitDriver(context: KernelContext): void {
 
     f.countDown(p.count, 1, () => {
       placeCell();
-      f.for({ index: loop.pc, from: 0, below: p.k, step: BLOCK_DEPTH }, () => {
-        f.set(sizes.depth, minimum(i32.sub(p.k, loop.pc), BLOCK_DEPTH));
+      f.for({ index: loop.pc, from: 0, below: p.k, step: p.blockDepth }, () => {
+        f.set(sizes.depth, minimum(i32.sub(p.k, loop.pc), p.blockDepth));
         f.set(loop.fromC, i32.or(p.fromC, loop.pc));
         placeA();
         placeB();

@@ -49,7 +49,8 @@ export function emitEpilogue(context: KernelContext): FunctionReference<'void'> 
     const block = [p.c, p.cStride, p.rows, p.columns] as const;
     const has = (part: number): Expression<'i32'> => i32.and(p.parts, part);
     f.if(has(EPILOGUE_PART.bias), () => f.callVoid(addRows, ...block, p.bias, 0));
-    for (const [name, activation] of activations) f.if(has(EPILOGUE_PART[name]), () => f.callVoid(activation, ...block));
+    for (const [name, activation] of activations)
+      f.if(has(EPILOGUE_PART[name]), () => f.callVoid(activation, ...block));
     f.if(has(EPILOGUE_PART.residual), () => f.callVoid(addRows, ...block, p.residual, p.residualStride));
   });
 }

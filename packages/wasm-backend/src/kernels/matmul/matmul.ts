@@ -100,8 +100,9 @@ export function bindMatmul(host: KernelHost): MatmulKernels {
     host.checkRange('matmul packed', packed, packedWeightBytes(n, k), 1);
     return { b: 0, transposeB: false, strideB: 0, batchB: 0 };
   };
-  const checkSizes = (sizes: Readonly<Record<string, number>>): void => {
-    for (const [name, size] of Object.entries(sizes)) host.checkSize(`matmul ${name}`, size);
+  const checkSizes = (n: number, k: number): void => {
+    host.checkSize('matmul n', n);
+    host.checkSize('matmul k', k);
   };
 
   const runOne = (product: Product): void => {
@@ -122,7 +123,7 @@ export function bindMatmul(host: KernelHost): MatmulKernels {
     packedWeightBytes,
     packWeight(operand, packed) {
       const { n, k } = operand;
-      checkSizes({ n, k });
+      checkSizes(n, k);
       const source = checkedB(operand, 1);
       checkedPanels(n, k, packed);
       if (n > 0 && k > 0) products.pack({ ...source, n, k }, packed);
@@ -130,19 +131,31 @@ export function bindMatmul(host: KernelHost): MatmulKernels {
     matmul(operands) {
       const { a, c, m, n, k, scratch, transposeA = false, accumulate = false, batch = 1 } = operands;
       const { packed, bias, activation, residual } = operands;
-      checkSizes({ m, n, k, batch });
-      const { batchB, ...right } = packed === undefined ? checkedB(operands, batch) : checkedPanels(n, k, packed);
+      host.checkSize('matmul m', m);
+      host.checkSize('matmul batch', batch);
+      checkSizes(n, k);
+      const right = packed === undefined ? checkedB(operands, batch) : checkedPanels(n, k, packed);
       const [rowsA, columnsA] = transposeA ? [k, m] : [m, k];
       const { rowStrideA = columnsA, rowStrideC = n, rowStrideResidual = n } = operands;
       host.checkRange('matmul a', a, extent(rowsA, columnsA, rowStrideA, batch));
       host.checkRange('matmul c', c, extent(m, n, rowStrideC, batch));
       if (bias !== undefined) host.checkRange('matmul bias', bias, n);
-      if (residual !== undefined)
-        host.checkRange('matmul residual', residual, extent(m, n, rowStrideResidual, batch));
+      if (residual !== undefined) host.checkRange('matmul residual', residual, extent(m, n, rowStrideResidual, batch));
       host.checkRange('matmul scratch', scratch, matmulScratchBytes(m, n, k, { batch, transposeA }), 1);
       if (m === 0 || n === 0 || batch === 0) return;
       const product: Product = {
-        ...{ ...right, m, n, k, a, transposeA, packed, c, accumulate, scratch },
+        m,
+        n,
+        k,
+        a,
+        transposeA,
+        b: right.b,
+        strideB: right.strideB,
+        transposeB: right.transposeB,
+        packed,
+        c,
+        accumulate,
+        scratch,
         strideA: rowStrideA * F32_BYTES,
         strideC: rowStrideC * F32_BYTES,
         epilogue:
@@ -153,13 +166,14 @@ export function bindMatmul(host: KernelHost): MatmulKernels {
         residual: residual ?? 0,
         strideResidual: rowStrideResidual * F32_BYTES,
       };
-      const strides = { strideA: rowsA * product.strideA, strideB: batchB, strideC: m * product.strideC };
+      const strides = { strideA: rowsA * product.strideA, strideB: right.batchB, strideC: m * product.strideC };
       const isPlain = product.epilogue === 0 && packed === undefined && k > 0 && !isFew(product);
       const groups = isPlain ? groupLayout(batch, m, n, k) : undefined;
       if (groups) {
         products.runGroups(product, { count: batch, ...strides }, groups);
         return;
       }
+      if (batch === 1) return runOne(product);
       for (let z = 0; z < batch; z += 1)
         runOne({
           ...product,

@@ -94,8 +94,7 @@ function copyElements(f: FunctionBuilder, { target, at, source, count }: Copy): 
     [2, (from: number) => v128.store64Lane(target, v128.load64Zero(source, from), 0, at + from)],
     [1, (from: number) => f32.store(target, f32.load(source, from), at + from)],
   ] as const;
-  for (const [size, copy] of copies)
-    for (; count - done >= size; done += size) f.do(copy(done * F32_BYTES));
+  for (const [size, copy] of copies) for (; count - done >= size; done += size) f.do(copy(done * F32_BYTES));
 }
 
 function emitPackChunk({ module }: KernelContext, packBlock: FunctionReference<'void'>): void {

@@ -69,9 +69,12 @@ function emitRows({ module, tier }: KernelContext): FunctionReference<'void'> {
   const rowBytes = width * F32_BYTES;
   const signature = { name: 'packRows', parameters: PANEL_PARAMETERS, result: 'void', exported: false } as const;
   return module.function(signature, (f, p) => {
-    const [column, source, row, target] = ['column', 'source', 'row', 'target'].map((name) =>
-      f.local('i32', name),
-    ) as [Index, Index, Index, Index];
+    const [column, source, row, target] = ['column', 'source', 'row', 'target'].map((name) => f.local('i32', name)) as [
+      Index,
+      Index,
+      Index,
+      Index,
+    ];
     const offsets = Array.from({ length: width / 4 }, (_, i) => 16 * i);
     for (const rows of [ROWS_AT_A_TIME, 1]) {
       f.countDown(p.depth, rows, () => {

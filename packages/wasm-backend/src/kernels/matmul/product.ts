@@ -2,28 +2,26 @@
  * How a matrix product is put into jobs for the threads.
  *
  * For chunks of the depth, of the rows and of the columns: one job packs a transposed A, one packs B, one multiplies. Where the
- * product has few rows, or B has been packed before, there is none for B; where it has few columns of few rows (a batch of
- * small products) a whole product is a cell of one job. All of that is chosen by sizes and the number of threads, and the sum
- * of an element is always the same chain.
+ * product has few rows the cells pack their own part of B, which nothing else reads, and where B has been packed before there
+ * is nothing to pack; of a batch of small products each is a cell. All of that is chosen by sizes and the number of threads,
+ * and the sum of an element is always the same chain.
  */
 import { F32_BYTES } from '../host.js';
 import type { KernelHost } from '../host.js';
 import {
-  BLOCK_DEPTH,
   BLOCK_ROWS,
-  CELL_COLUMNS,
+  cellShape,
   CHUNK_DEPTH,
   chunkColumns,
   chunkRows,
   LEAST_CELL_PRODUCTS,
-  PACKING_CELL_COLUMNS,
   PACKING_CELL_ROWS,
   roundUp,
   scratchLayout,
   TILES,
   WIDEST_PANEL,
 } from './blocking.js';
-import type { GroupLayout, ScratchLayout } from './blocking.js';
+import type { CellShape, GroupLayout } from './blocking.js';
 import { CELL_PARAMETERS, CELLS, MODE_A, MODE_B } from './driver.js';
 import { PACK_A } from './packing-a.js';
 import { PACK_B } from './packing.js';
@@ -60,15 +58,7 @@ export interface Batch {
   readonly strideC: number;
 }
 
-/** Multiply-adds, and packed elements, that are worth a part of their own: some 20 microseconds. */
-const GRAIN_PRODUCTS = 2 ** 20;
-const GRAIN_PACKED = 2 ** 14;
-
-/** Cells for each thread, so that one that is late takes fewer. */
-const CELLS_PER_THREAD = 4;
-
-type CellValues = Readonly<Record<keyof typeof CELL_PARAMETERS, number>>;
-const CELL_NAMES = Object.keys(CELL_PARAMETERS) as (keyof typeof CELL_PARAMETERS)[];
+export type PanelSource = Pick<Product, 'n' | 'k' | 'b' | 'strideB' | 'transposeB'>;
 
 /** Runs products. */
 export interface ProductRunner {
@@ -80,21 +70,26 @@ export interface ProductRunner {
   pack(b: PanelSource, packed: number): void;
 }
 
-type PanelSource = Pick<Product, 'n' | 'k' | 'b' | 'strideB' | 'transposeB'>;
+/** Multiply-adds that are worth a part of their own: some 20 microseconds. */
+const GRAIN_PRODUCTS = 2 ** 20;
+/** Packed elements that are: less, since the threads are wanted next for the product itself. */
+const GRAIN_PACKED = 2 ** 14;
 
-/** Sizes of cells; see blocking.ts. */
-interface Cells {
-  readonly rows: number;
-  readonly columns: number;
-}
+/** Cells for each thread, so that one that is late takes fewer. */
+const CELLS_PER_THREAD = 4;
+
+type CellValues = Readonly<Record<keyof typeof CELL_PARAMETERS, number>>;
+const CELL_NAMES = Object.keys(CELL_PARAMETERS) as (keyof typeof CELL_PARAMETERS)[];
+const [FIRST, COUNT] = [CELL_NAMES.indexOf('first'), CELL_NAMES.indexOf('count')] as const;
 
 /** Binds the jobs of products. */
 export function bindProduct(host: KernelHost): ProductRunner {
   const [cellKernel, packAKernel, packBKernel] = [host.kernel(CELLS), host.kernel(PACK_A), host.kernel(PACK_B)];
   const tile = TILES[host.tier];
   const panelBytes = (depth: number): number => depth * tile.columns * F32_BYTES;
+  const wanted = host.threads === 1 ? 1 : CELLS_PER_THREAD * host.threads;
 
-  const packPanels = ({ n, k, b, strideB, transposeB }: PanelSource, packed: number): void => {
+  const pack = ({ n, k, b, strideB, transposeB }: PanelSource, packed: number): void => {
     const perColumn = transposeB ? strideB : F32_BYTES;
     const panelStride = panelBytes(k);
     const division = { count: n, grain: Math.ceil(GRAIN_PACKED / k), multiple: tile.columns };
@@ -109,136 +104,138 @@ export function bindProduct(host: KernelHost): ProductRunner {
     ]);
   };
 
-  const packBlocks = ({ m, k, a, strideA }: Product, packedA: number, blockRows: number): void => {
-    const division = { count: Math.ceil(m / blockRows), grain: Math.ceil(GRAIN_PACKED / (blockRows * k)) };
-    host.divide(packAKernel, division, (from, size) => [from, size, blockRows, m, k, a, strideA, packedA]);
+  const packBlocksOfA = (cells: CellValues): void => {
+    const { m, k, a, aStride, packedA } = cells;
+    const rows = Math.min(cells.cellRows, BLOCK_ROWS);
+    const division = { count: Math.ceil(m / rows), grain: Math.ceil(GRAIN_PACKED / (rows * k)) };
+    host.divide(packAKernel, division, (from, size) => [from, size, rows, m, k, a, aStride, packedA]);
   };
 
-  const runCells = (count: number, values: CellValues): void => {
-    const perCell = values.cellRows * values.cellColumns * values.k;
-    const list = CELL_NAMES.map((name) => values[name]);
-    const [first, size] = [CELL_NAMES.indexOf('first'), CELL_NAMES.indexOf('count')];
-    host.divide(cellKernel, { count, grain: Math.ceil(GRAIN_PRODUCTS / perCell) }, (from, length) => {
-      const part = [...list];
-      [part[first], part[size]] = [from, length];
+  const runCells = (count: number, cells: CellValues): void => {
+    const values = CELL_NAMES.map((name) => cells[name]);
+    const grain = Math.ceil(GRAIN_PRODUCTS / (cells.cellRows * cells.cellColumns * cells.k));
+    host.divide(cellKernel, { count, grain }, (from, size) => {
+      const part = values.slice();
+      part[FIRST] = from;
+      part[COUNT] = size;
       return part;
     });
   };
 
   /** Smaller cells where there would be too few of them for the threads. */
-  const divided = (m: number, n: number, k: number, { rows, columns }: Cells, isRowDivided: boolean): Cells => {
-    const wanted = host.threads === 1 ? 1 : CELLS_PER_THREAD * host.threads;
+  const divided = (
+    m: number,
+    n: number,
+    k: number,
+    { rows, columns, depth }: CellShape,
+    areTall: boolean,
+  ): CellShape => {
     const most = Math.min(wanted, Math.floor((m * n * k) / LEAST_CELL_PRODUCTS));
-    const narrowest = Math.max(tile.columns, WIDEST_PANEL);
-    let cells = { rows: Math.min(rows, m), columns: Math.min(columns, roundUp(n, narrowest)) };
-    const count = (): number => Math.ceil(m / cells.rows) * Math.ceil(n / cells.columns);
-    while (count() < most && cells.columns > narrowest)
-      cells = { ...cells, columns: roundUp(cells.columns / 2, narrowest) };
-    while (isRowDivided && count() < most && cells.rows > tile.rows)
-      cells = { ...cells, rows: roundUp(cells.rows / 2, tile.rows) };
-    return cells;
-  };
-
-  /** A chunk: B, where it is packed, begins at `packed`, its panels `panelStride` bytes apart. */
-  const runChunk = (
-    chunk: Product,
-    layout: ScratchLayout,
-    cells: Cells,
-    isPacking: boolean,
-    packed: number,
-    panelStride: number,
-  ): void => {
-    const { m, n, k, scratch } = chunk;
-    const packingMode = chunk.transposeB ? MODE_B.packTransposed : MODE_B.packRows;
-    runCells(Math.ceil(m / cells.rows) * Math.ceil(n / cells.columns), {
-      ...{ first: 0, count: 0, cellRows: cells.rows, cellColumns: cells.columns, m, n, k },
-      a: chunk.a,
-      aStride: chunk.strideA,
-      modeA: chunk.transposeA ? MODE_A.packed : MODE_A.inPlace,
-      packedA: scratch + layout.packedA,
-      b: chunk.b,
-      bStride: chunk.strideB,
-      modeB: isPacking ? packingMode : MODE_B.packed,
-      packedB: packed,
-      panelStride,
-      c: chunk.c,
-      cStride: chunk.strideC,
-      fromC: chunk.accumulate ? 1 : 0,
-      edges: scratch + layout.edges,
-      ...{ batchA: 0, batchB: 0, batchC: 0, batchScratch: 0 },
-      epilogue: chunk.epilogue,
-      bias: chunk.bias,
-      residual: chunk.residual,
-      residualStride: chunk.strideResidual,
-    });
+    let [cellRows, cellColumns] = [Math.min(rows, m), Math.min(columns, roundUp(n, WIDEST_PANEL))];
+    const isEnough = (): boolean => Math.ceil(m / cellRows) * Math.ceil(n / cellColumns) >= most;
+    while (!isEnough() && cellColumns > WIDEST_PANEL) cellColumns = roundUp(cellColumns / 2, WIDEST_PANEL);
+    while (!isEnough() && cellRows > tile.rows && !areTall) cellRows = roundUp(cellRows / 2, tile.rows);
+    return { rows: cellRows, columns: cellColumns, depth };
   };
 
   const run = (product: Product): void => {
-    const { m, n, k, packed, transposeA, transposeB, strideA, strideB, scratch } = product;
+    const { m, n, k, packed, transposeA, transposeB, strideA, strideB, strideC, scratch } = product;
     const layout = scratchLayout(m, n, k, transposeA);
     const isPacking = packed === undefined && m <= PACKING_CELL_ROWS;
+    const shape = cellShape(m, k, packed !== undefined, transposeB);
+    const packingMode = transposeB ? MODE_B.packTransposed : MODE_B.packRows;
     const mostDepth = packed === undefined || transposeA ? CHUNK_DEPTH : k;
     for (let pc = 0; pc < k; pc += mostDepth) {
       const depth = Math.min(k - pc, mostDepth);
-      const columns = Math.max(CELL_COLUMNS, chunkColumns(isPacking ? Math.min(depth, BLOCK_DEPTH) : depth));
-      const rows = chunkRows(depth, transposeA);
-      for (let ic = 0; ic < m; ic += rows) {
-        for (let jc = 0; jc < n; jc += columns) {
-          const chunk: Product = {
-            ...product,
-            m: Math.min(m - ic, rows),
-            n: Math.min(n - jc, columns),
+      const panelDepth = isPacking ? Math.min(depth, shape.depth) : depth;
+      const [mostRows, mostColumns] = [chunkRows(depth, transposeA), chunkColumns(panelDepth)];
+      for (let ic = 0; ic < m; ic += mostRows) {
+        for (let jc = 0; jc < n; jc += mostColumns) {
+          const [rows, columns] = [Math.min(m - ic, mostRows), Math.min(n - jc, mostColumns)];
+          const cells = divided(rows, columns, depth, shape, isPacking);
+          const across = Math.ceil(columns / cells.columns);
+          // Where cells lie below each other only, each packs what it reads of A.
+          const sharesA = transposeA && across > 1;
+          const packedMode = sharesA ? MODE_A.packed : MODE_A.packColumns;
+          const values: CellValues = {
+            first: 0,
+            count: 0,
+            cellRows: cells.rows,
+            cellColumns: cells.columns,
+            blockDepth: cells.depth,
+            m: rows,
+            n: columns,
             k: depth,
             a: product.a + (transposeA ? pc * strideA + ic * F32_BYTES : ic * strideA + pc * F32_BYTES),
+            aStride: strideA,
+            modeA: transposeA ? packedMode : MODE_A.inPlace,
+            packedA: scratch + layout.packedA,
             b: product.b + (transposeB ? jc * strideB + pc * F32_BYTES : pc * strideB + jc * F32_BYTES),
-            c: product.c + ic * product.strideC + jc * F32_BYTES,
-            accumulate: product.accumulate || pc > 0,
+            bStride: strideB,
+            modeB: isPacking ? packingMode : MODE_B.packed,
+            packedB:
+              packed === undefined
+                ? scratch + layout.packedB
+                : packed + (jc / tile.columns) * panelBytes(k) + panelBytes(pc),
+            panelStride: panelBytes(packed === undefined ? panelDepth : k),
+            c: product.c + ic * strideC + jc * F32_BYTES,
+            cStride: strideC,
+            fromC: product.accumulate || pc > 0 ? 1 : 0,
+            edges: scratch + layout.edges,
+            batchA: 0,
+            batchB: 0,
+            batchC: 0,
+            batchScratch: 0,
             epilogue: pc + depth === k ? product.epilogue : 0,
             bias: product.bias + jc * F32_BYTES,
             residual: product.residual + ic * product.strideResidual + jc * F32_BYTES,
+            residualStride: product.strideResidual,
           };
-          const size = isPacking
-            ? { rows: PACKING_CELL_ROWS, columns: PACKING_CELL_COLUMNS }
-            : { rows: BLOCK_ROWS, columns: CELL_COLUMNS };
-          const cells = divided(chunk.m, chunk.n, depth, size, !isPacking);
-          if (transposeA && jc === 0) packBlocks(chunk, scratch + layout.packedA, Math.min(cells.rows, BLOCK_ROWS));
-          if (packed !== undefined) {
-            const panelStride = panelBytes(k);
-            const at = packed + (jc / tile.columns) * panelStride + panelBytes(pc);
-            runChunk(chunk, layout, cells, false, at, panelStride);
-            continue;
-          }
-          if (!isPacking) packPanels(chunk, scratch + layout.packedB);
-          const panelDepth = isPacking ? Math.min(depth, BLOCK_DEPTH) : depth;
-          runChunk(chunk, layout, cells, isPacking, scratch + layout.packedB, panelBytes(panelDepth));
+          if (sharesA && jc === 0) packBlocksOfA(values);
+          if (packed === undefined && !isPacking)
+            pack({ n: columns, k: depth, b: values.b, strideB, transposeB }, values.packedB);
+          runCells(Math.ceil(rows / cells.rows) * across, values);
         }
       }
     }
   };
 
-  const runGroups = (product: Product, { count, strideA, strideB, strideC }: Batch, layout: GroupLayout): void => {
+  const runGroups = (product: Product, batch: Batch, layout: GroupLayout): void => {
     const { m, n, k, scratch } = product;
-    for (let first = 0; first < count; first += layout.group) {
-      runCells(Math.min(layout.group, count - first), {
-        ...{ first: 0, count: 0, cellRows: m, cellColumns: roundUp(n, WIDEST_PANEL), m, n, k },
-        a: product.a + first * strideA,
+    for (let first = 0; first < batch.count; first += layout.group) {
+      runCells(Math.min(layout.group, batch.count - first), {
+        first: 0,
+        count: 0,
+        cellRows: m,
+        cellColumns: roundUp(n, WIDEST_PANEL),
+        blockDepth: layout.depth,
+        m,
+        n,
+        k,
+        a: product.a + first * batch.strideA,
         aStride: product.strideA,
         modeA: product.transposeA ? MODE_A.packColumns : MODE_A.inPlace,
         packedA: scratch + layout.packedA,
-        b: product.b + first * strideB,
+        b: product.b + first * batch.strideB,
         bStride: product.strideB,
         modeB: product.transposeB ? MODE_B.packTransposed : MODE_B.packRows,
         packedB: scratch + layout.packedB,
-        panelStride: panelBytes(Math.min(k, BLOCK_DEPTH)),
-        c: product.c + first * strideC,
+        panelStride: panelBytes(layout.depth),
+        c: product.c + first * batch.strideC,
         cStride: product.strideC,
         fromC: product.accumulate ? 1 : 0,
         edges: scratch + layout.edges,
-        ...{ batchA: strideA, batchB: strideB, batchC: strideC, batchScratch: layout.bytes },
-        ...{ epilogue: 0, bias: 0, residual: 0, residualStride: 0 },
+        batchA: batch.strideA,
+        batchB: batch.strideB,
+        batchC: batch.strideC,
+        batchScratch: layout.bytes,
+        epilogue: 0,
+        bias: 0,
+        residual: 0,
+        residualStride: 0,
       });
     }
   };
 
-  return { run, runGroups, pack: packPanels };
+  return { run, runGroups, pack };
 }
