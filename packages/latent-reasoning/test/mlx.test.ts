@@ -3,13 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { InvalidInputError, parameterShapes } from '@mindseye/qwen-vl';
-import {
-  type SafetensorsEntry,
-  SafetensorsReader,
-  bytesSource,
-  safetensorsBytes,
-  tensor,
-} from '@mindseye/tensor-core';
+import { type SafetensorsEntry, SafetensorsReader, bytesSource, safetensorsBytes, tensor } from '@mindseye/tensor-core';
 import { writeSafetensors } from '@mindseye/tensor-core/node';
 import { createWasmDevice } from '@mindseye/wasm-backend';
 import fc from 'fast-check';

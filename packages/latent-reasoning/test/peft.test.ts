@@ -3,13 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { InvalidInputError, parameterShapes } from '@mindseye/qwen-vl';
-import {
-  SafetensorsReader,
-  type SafetensorsEntry,
-  bytesSource,
-  safetensorsBytes,
-  tensor,
-} from '@mindseye/tensor-core';
+import { SafetensorsReader, type SafetensorsEntry, bytesSource, safetensorsBytes, tensor } from '@mindseye/tensor-core';
 import { createWasmDevice } from '@mindseye/wasm-backend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {

@@ -45,7 +45,10 @@ export function bankedRoots(
   }));
   const lengthOf = (value: number): number => byteLengthOf(plan.values[value]!);
   const inputBytes = moves.reduce((most, { fetched, stored }) => {
-    return Math.max(most, [...fetched, ...stored].reduce((total, value) => total + align(lengthOf(value)), 0));
+    return Math.max(
+      most,
+      [...fetched, ...stored].reduce((total, value) => total + align(lengthOf(value)), 0),
+    );
   }, 0);
   const donated = new Set(plan.donations.map(({ output }) => output));
   const moved = results.flatMap(({ pointer }, position) =>

@@ -59,6 +59,8 @@ export interface WasmReport {
   readonly threadsLost: string | undefined;
   /** Whether the memory is shared between threads. */
   readonly sharedMemory: boolean;
+  /** Milliseconds spent so far on emitting, checking and compiling kernels, most of them at first uses. */
+  readonly preparingMilliseconds: number;
   /** Most bytes of all its memories; a memory that was given may end earlier. */
   readonly maximumBytes: number;
 }
@@ -94,6 +96,7 @@ export function deviceOn(kernels: Kernels, limits: DeviceMemoryOptions, poison =
       threadStarts: threads.started,
       threadsLost: threads.lost,
       sharedMemory,
+      preparingMilliseconds: kernels.engine.preparingMilliseconds,
       maximumBytes: Math.max(MEMORY_BYTES, supportsBanks() ? limits.maximumBytes : 0),
     }),
     canOverwrite: () => true,

@@ -71,8 +71,7 @@ export function prepareSteps(plan: Plan, { kernels, expressions, memory }: StepM
   expressions.prepare(chosen.flatMap(({ generated }) => generated ?? []));
   return chosen.map(({ step, row, generated }) => {
     if (row) return rowStep(row, step, plan.values, kernels, memory);
-    if (!generated)
-      return { scratchBytes: 0, run: ({ pointers }) => runLoops(step, plan.values, kernels, pointers) };
+    if (!generated) return { scratchBytes: 0, run: ({ pointers }) => runLoops(step, plan.values, kernels, pointers) };
     const used = [...step.outputs, ...step.inputs];
     const kernel = expressions.bind(generated.expression, generated.operands);
     return { scratchBytes: 0, run: ({ pointers }) => kernel(pointers, used) };
@@ -85,7 +84,10 @@ interface Implementation {
   readonly generated?: ExpressionApplication;
 }
 
-function implementationOf({ op, inputs, outputs, attributes }: PlanStep, values: readonly TensorSpec[]): Implementation {
+function implementationOf(
+  { op, inputs, outputs, attributes }: PlanStep,
+  values: readonly TensorSpec[],
+): Implementation {
   const specs = (list: readonly number[]): TensorSpec[] => list.map((value) => values[value]!);
   const application = { op, inputs: specs(inputs), outputs: specs(outputs), attributes };
   const row = kernelFor(application);

@@ -47,7 +47,9 @@ export function createExpressions({ engine }: Pick<Kernels, 'engine'>): Expressi
       requests.set(key, { name, expression, operands, signature: signatureOf(expression, operands) });
     }
     if (requests.size === 0) return;
-    const host = engine.instantiate(emitExpressions(tier, sharedMemory, [...requests.values()]), { family: 'expressions' });
+    const host = engine.prepare(() => emitExpressions(tier, sharedMemory, [...requests.values()]), {
+      family: 'expressions',
+    });
     for (const [key, { name }] of requests) known.set(key, { host, run: host.kernel(name) });
   };
   return {

@@ -40,7 +40,7 @@ import {
 import { STORAGE_CODE, storedBytes } from './attention/staging.js';
 import { shareUnits } from './attention/units.js';
 import { F32_BYTES } from './host.js';
-import type { KernelContext, KernelHost } from './host.js';
+import type { ExportedKernel, KernelContext, KernelHost } from './host.js';
 import type { StoredMatrix } from './matmul/row-products.js';
 
 export { TILE_KEYS, TILE_QUERIES } from './attention/blocks.js';
@@ -98,15 +98,18 @@ export interface AttentionBackwardArguments extends AttentionArguments {
 
 export interface AttentionKernels {
   attention(operands: AttentionArguments): void;
-  attentionBackward(operands: AttentionBackwardArguments): void;
   /** Scratch bytes of one direction, or of either when it is left out. */
   attentionScratchBytes(sizes: AttentionSizes, direction?: Direction): number;
+}
+
+export interface AttentionBackwardKernels {
+  attentionBackward(operands: AttentionBackwardArguments): void;
 }
 
 /** Numbers that are gathered in some 20 microseconds. */
 const GATHERED_PER_PART = 60_000;
 
-/** Emits the functions of both directions. */
+/** Emits the forward functions. */
 export function emitAttention(context: KernelContext): void {
   const shared = emitSharedFunctions(context);
   const [narrow, wide] = [emitPanelFunctions(context, 8), emitPanelFunctions(context, PANEL_QUERIES)];
@@ -115,36 +118,39 @@ export function emitAttention(context: KernelContext): void {
     [fewRowsForm(context, shared), transposedForm(context, narrow), transposedForm(context, wide)],
     shared,
   );
-  emitBackward(context, wide, shared);
+}
+
+/** Emits the backward functions, a module of their own: whoever only answers never compiles them. */
+export function emitAttentionBackward(context: KernelContext): void {
+  const shared = emitSharedFunctions(context);
+  emitBackward(context, emitPanelFunctions(context, PANEL_QUERIES), shared);
   emitGather(context);
 }
 
-/** Binds attention. */
+/** Runs all units of one direction. */
+function runUnits(host: KernelHost, kernel: ExportedKernel, direction: Direction, operands: Operands): ScratchPlan {
+  checkAttention(host, direction, operands);
+  const plan = scratchPlan(direction, operands, host.threads);
+  const { scratch, mask } = operands;
+  if (mask) {
+    const at = scratch + plan.programs;
+    new Int32Array(host.memory.buffer, at, programBytes(mask) / 4).set(encodePrograms(mask, at));
+    new Uint8Array(host.memory.buffer, scratch + plan.tiles, mask.tiles.length).set(mask.tiles);
+  }
+  if (unitsOf(direction, operands) === 0) return plan;
+  const record = scratch + plan.record;
+  writeRecord(host.memory, record, recordOf(direction, operands, plan));
+  const { bounds, grain } = shareUnits(direction, operands, mask, plan.slotCount);
+  host.divide(kernel, { count: plan.slotCount, grain }, (from, size) => {
+    const first = bounds[from]!;
+    return [record, scratch + plan.slots + from * plan.slotBytes, first, bounds[from + size]! - first];
+  });
+  return plan;
+}
+
+/** Binds the forward direction. */
 export function bindAttention(host: KernelHost): AttentionKernels {
-  const kernels = { forward: host.kernel(FORWARD), backward: host.kernel(BACKWARD) };
-  const gather = new Map(GATHERED.map((storage) => [storage, host.kernel(gatherName(storage))] as const));
-
-  /** Runs all units of one direction. */
-  const run = (direction: Direction, operands: Operands): ScratchPlan => {
-    checkAttention(host, direction, operands);
-    const plan = scratchPlan(direction, operands, host.threads);
-    const { scratch, mask } = operands;
-    if (mask) {
-      const at = scratch + plan.programs;
-      new Int32Array(host.memory.buffer, at, programBytes(mask) / 4).set(encodePrograms(mask, at));
-      new Uint8Array(host.memory.buffer, scratch + plan.tiles, mask.tiles.length).set(mask.tiles);
-    }
-    if (unitsOf(direction, operands) === 0) return plan;
-    const record = scratch + plan.record;
-    writeRecord(host.memory, record, recordOf(direction, operands, plan));
-    const { bounds, grain } = shareUnits(direction, operands, mask, plan.slotCount);
-    host.divide(kernels[direction], { count: plan.slotCount, grain }, (from, size) => {
-      const first = bounds[from]!;
-      return [record, scratch + plan.slots + from * plan.slotBytes, first, bounds[from + size]! - first];
-    });
-    return plan;
-  };
-
+  const forward = host.kernel(FORWARD);
   return {
     attentionScratchBytes(given, direction) {
       const sizes = { ...DEFAULTS, ...given };
@@ -152,12 +158,20 @@ export function bindAttention(host: KernelHost): AttentionKernels {
       return direction ? bytesOf(direction) : Math.max(bytesOf('forward'), bytesOf('backward'));
     },
     attention(operands) {
-      run('forward', { ...DEFAULTS, ...operands });
+      runUnits(host, forward, 'forward', { ...DEFAULTS, ...operands });
     },
+  };
+}
+
+/** Binds the backward direction. */
+export function bindAttentionBackward(host: KernelHost): AttentionBackwardKernels {
+  const backward = host.kernel(BACKWARD);
+  const gather = new Map(GATHERED.map((storage) => [storage, host.kernel(gatherName(storage))] as const));
+  return {
     attentionBackward(given) {
       const operands = { ...DEFAULTS, ...given };
       const { batch, keyHeads, keys, width, storage, scratch, dk, dv, rowStrideK = width } = operands;
-      const { sums } = run('backward', operands);
+      const { sums } = runUnits(host, backward, 'backward', operands);
       const { inPlace, chunks } = sumPlanOf(operands);
       if (inPlace) return;
       const rows = batch * keyHeads * keys;
@@ -166,18 +180,10 @@ export function bindAttention(host: KernelHost): AttentionKernels {
       const grain = Math.ceil(GATHERED_PER_PART / Math.max(1, width * chunks));
       [dk, dv].forEach((out, which) => {
         const start = scratch + sums + which * chunks * rows * strideFrom;
-        host.divide(gather.get(storage)!, { count: rows, grain }, (from, size) => {
-          return [
-            out + from * strideOut,
-            strideOut,
-            start + from * strideFrom,
-            strideFrom,
-            rows * strideFrom,
-            chunks,
-            size,
-            width,
-          ];
-        });
+        host.divide(gather.get(storage)!, { count: rows, grain }, (from, size) => [
+          ...[out + from * strideOut, strideOut, start + from * strideFrom, strideFrom, rows * strideFrom],
+          ...[chunks, size, width],
+        ]);
       });
     },
   };

@@ -25,6 +25,7 @@ export class Engine {
   readonly memory: WebAssembly.Memory;
   readonly threads: Threads;
   readonly #compile: Compile;
+  #preparing = 0;
 
   /** @param threads are used only where the memory is shared. @param compile how modules of the tier are compiled. */
   constructor(tier: Tier, memory: WebAssembly.Memory, threads: Threads, compile: Compile) {
@@ -32,6 +33,19 @@ export class Engine {
     this.memory = memory;
     this.threads = threads;
     this.#compile = compile;
+  }
+
+  /** Milliseconds spent so far on emitting, checking and compiling modules. */
+  get preparingMilliseconds(): number {
+    return this.#preparing;
+  }
+
+  /** Instantiates what is emitted here, and counts the time of both. */
+  prepare(emit: () => Uint8Array<ArrayBuffer>, options: InstantiateOptions): KernelHost {
+    const start = performance.now();
+    const host = this.instantiate(emit(), options);
+    this.#preparing += performance.now() - start;
+    return host;
   }
 
   get sharedMemory(): boolean {

@@ -3,7 +3,14 @@ import { ModuleBuilder } from '../emit/index.js';
 import { type ActivationKernels, bindActivation, emitActivation } from './activation.js';
 import { type AdamWKernels, bindAdamW, emitAdamW } from './adamw.js';
 import { type ArgmaxKernels, bindArgmax, emitArgmax } from './argmax.js';
-import { type AttentionKernels, bindAttention, emitAttention } from './attention.js';
+import {
+  type AttentionBackwardKernels,
+  type AttentionKernels,
+  bindAttention,
+  bindAttentionBackward,
+  emitAttention,
+  emitAttentionBackward,
+} from './attention.js';
 import { type ConstantKernels, bindConstants, emitConstants } from './constants.js';
 import { type CrossEntropyKernels, bindCrossEntropy, emitCrossEntropy } from './cross-entropy.js';
 import { type DequantizeKernels, bindDequantize, emitDequantize } from './dequantize.js';
@@ -46,6 +53,7 @@ interface FamilyMethods {
   readonly rope: RopeKernels;
   readonly crossEntropy: CrossEntropyKernels;
   readonly attention: AttentionKernels;
+  readonly attentionBackward: AttentionBackwardKernels;
   readonly adamW: AdamWKernels;
   readonly random: RandomKernels;
   readonly resample: ResampleKernels;
@@ -86,6 +94,7 @@ export const FAMILIES: { readonly [Name in FamilyName]: Family<FamilyMethods[Nam
   rope: { emit: [emitRope], bind: bindRope },
   crossEntropy: { emit: [emitCrossEntropy], bind: bindCrossEntropy },
   attention: { emit: [emitAttention], bind: bindAttention },
+  attentionBackward: { emit: [emitAttentionBackward], bind: bindAttentionBackward },
   adamW: { emit: [emitAdamW], bind: bindAdamW },
   random: { emit: [emitRandom], bind: bindRandom },
   resample: { emit: [emitResample], bind: bindResample },

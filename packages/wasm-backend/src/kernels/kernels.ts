@@ -80,7 +80,7 @@ function kernelsOn(engine: Engine, reason: () => string): Kernels {
     memory: engine.memory,
     engine,
   };
-  return addLazyKernels(kernels, (family) => engine.instantiate(bytesOf(family, engine), { family }));
+  return addLazyKernels(kernels, (family) => engine.prepare(() => bytesOf(family, engine), { family }));
 }
 
 const isShared = ({ buffer }: WebAssembly.Memory): boolean => canShareMemory() && buffer instanceof SharedArrayBuffer;

@@ -43,7 +43,7 @@ export function canRevectorize(): boolean {
 /** Twice the width halves the time; a machine that is busy elsewhere stretches it. */
 const LEAST_GAIN = 1.35;
 const STEPS = 4096;
-const TRIALS = 24;
+const TRIALS = 96;
 
 function probe(): boolean {
   const memory = new WebAssembly.Memory({ initial: 1 });

@@ -7,6 +7,7 @@
 import type { ExpressionNode, FusedExpression, TensorSpec } from '@mindseye/tensor-core';
 import { createExpressions } from '../expressions/expressions.js';
 import { QUANTIZED_RUN, fixedBytes } from './matmul/quantized-row-products.js';
+import type { AttentionArguments } from './attention.js';
 import type { ModuleName } from './engine.js';
 import { F32_BYTES } from './host.js';
 import type { Workspace } from './self-test-workspace.js';
@@ -27,6 +28,9 @@ const PRODUCTS = [
   [24, 48, 16],
 ] as const;
 
+/** Rows beyond those that each thread packs for itself. */
+const SHARED_PANELS = [187, 21, 9] as const;
+
 const matmul: SelfTestCase = {
   name: 'matmul',
   families: ['matmul'],
@@ -39,7 +43,7 @@ const matmul: SelfTestCase = {
           const sizes = { m, n, k, transposeA, transposeB, accumulate: transposeA };
           w.kernels.matmul({ a: w.at(1), b: w.at(1000), c, scratch, ...sizes });
         }
-    for (const [m, n, k] of PRODUCTS) {
+    for (const [m, n, k] of [...PRODUCTS, SHARED_PANELS]) {
       const scratchBytes = w.kernels.matmulScratchBytes(m, n, k);
       const scratch = w.scratch(scratchBytes + w.kernels.packedWeightBytes(n, k));
       const packed = scratch + scratchBytes;
@@ -93,6 +97,17 @@ const EXPRESSION: FusedExpression = {
   },
 };
 
+/** Attention of one head; what its backward direction takes too. */
+function attend(w: Workspace): AttentionArguments {
+  const [queries, keys, width] = [21, 40, 24];
+  const sizes = { queries, keys, width };
+  const scratch = w.scratch(w.kernels.attentionScratchBytes(sizes));
+  const [y, lse] = [w.room(queries * width), w.room(queries)];
+  const operands = { q: w.at(1), k: w.at(700), v: w.at(1900), y, lse, scale: 0.2, scratch, ...sizes };
+  w.kernels.attention(operands);
+  return operands;
+}
+
 export const SELF_TEST_CASES: readonly SelfTestCase[] = [
   matmul,
   {
@@ -100,8 +115,8 @@ export const SELF_TEST_CASES: readonly SelfTestCase[] = [
     families: ['rowProducts'],
     run(w) {
       for (const storage of ['f32', 'f16', 'bf16'] as const)
-        for (const m of [1, 3]) {
-          const [n, k] = [9, 71];
+        for (const m of [1, 2, 4]) {
+          const [n, k] = [41, 71];
           // Any 16 bits below 0x7c00 are a finite number in both halves.
           const b = w.integers(
             Array.from({ length: n * k }, (_, i) => (Math.imul(i, 0x0123_4567) >>> 1) & 0x3bff_3bff),
@@ -192,13 +207,14 @@ export const SELF_TEST_CASES: readonly SelfTestCase[] = [
   {
     name: 'attention',
     families: ['attention'],
+    run: (w) => void attend(w),
+  },
+  {
+    name: 'attentionBackward',
+    families: ['attentionBackward'],
     run(w) {
-      const [queries, keys, width] = [21, 40, 24];
-      const sizes = { queries, keys, width };
-      const scratch = w.scratch(w.kernels.attentionScratchBytes(sizes));
-      const [y, lse] = [w.room(queries * width), w.room(queries)];
-      const operands = { q: w.at(1), k: w.at(700), v: w.at(1900), y, lse, scale: 0.2, scratch, ...sizes };
-      w.kernels.attention(operands);
+      const operands = attend(w);
+      const { queries, keys, width } = operands;
       const [dq, dk, dv] = [w.room(queries * width), w.room(keys * width), w.room(keys * width)];
       w.kernels.attentionBackward({ ...operands, dy: w.at(3000), dq, dk, dv });
     },

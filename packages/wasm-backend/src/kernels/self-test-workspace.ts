@@ -45,7 +45,8 @@ export class Workspace {
 
   /** Working memory of one call, which is not compared. */
   scratch(byteLength: number): number {
-    if (byteLength > SCRATCH_BYTES) throw new RangeError(`a case of the self-test needs ${byteLength} bytes of scratch`);
+    if (byteLength > SCRATCH_BYTES)
+      throw new RangeError(`a case of the self-test needs ${byteLength} bytes of scratch`);
     return SCRATCH_AT;
   }
 

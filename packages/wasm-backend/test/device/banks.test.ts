@@ -53,7 +53,8 @@ describe('linear layers, whose weights are read from banks run by run', () => {
     int8: (weight) => t.quantize(weight, { bits: 8, groupSize: 64 }),
     'int4 with offsets': (weight) => t.quantize(weight, { bits: 4, groupSize: 32, symmetric: false }),
   };
-  const values = (shape: readonly number[], seed: number): t.Tensor => toTensor(seededValue(shape, 'f32', 'ordinary', seed));
+  const values = (shape: readonly number[], seed: number): t.Tensor =>
+    toTensor(seededValue(shape, 'f32', 'ordinary', seed));
 
   test.each(Object.keys(forms))('%s', async (name) => {
     for (const m of [1, 3, 40]) {

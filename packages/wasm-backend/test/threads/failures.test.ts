@@ -83,7 +83,9 @@ describe.each([
     const { threads } = setting;
     expectJob(setting);
     expect(() => runFatalJobs(setting)).toThrow(
-      new WasmThreadError('a thread has not finished its part of a kernel for 200 ms and is taken for dead: inputs keep their values, but donated ones may be partly overwritten'),
+      new WasmThreadError(
+        'a thread has not finished its part of a kernel for 200 ms and is taken for dead: inputs keep their values, but donated ones may be partly overwritten',
+      ),
     );
     expect(threads.lost).toBe('it does not answer');
     expectJob(setting);

@@ -78,9 +78,7 @@ function multiplyByCodes(kernels: Kernels, product: Product, format: QuantizedFo
 
 /** Scratch of a product in whichever way it is done. */
 const scratchOf = (kernels: Kernels, specs: ProductSpecs, attributes: QuantizedLinearAttributes): number =>
-  meetsCodes(specs, attributes)
-    ? meetingScratch(kernels, specs, attributes.format)
-    : productScratch(kernels, specs);
+  meetsCodes(specs, attributes) ? meetingScratch(kernels, specs, attributes.format) : productScratch(kernels, specs);
 
 const quantizedLinear: KernelRow<QuantizedLinearAttributes> = {
   scratchBytes({ kernels, inputs, attributes }) {
