@@ -180,10 +180,10 @@ export function bindAttentionBackward(host: KernelHost): AttentionBackwardKernel
       const grain = Math.ceil(GATHERED_PER_PART / Math.max(1, width * chunks));
       [dk, dv].forEach((out, which) => {
         const start = scratch + sums + which * chunks * rows * strideFrom;
-        host.divide(gather.get(storage)!, { count: rows, grain }, (from, size) => [
-          ...[out + from * strideOut, strideOut, start + from * strideFrom, strideFrom, rows * strideFrom],
-          ...[chunks, size, width],
-        ]);
+        host.divide(gather.get(storage)!, { count: rows, grain }, (from, size) => {
+          const into = [out + from * strideOut, strideOut];
+          return [...into, start + from * strideFrom, strideFrom, rows * strideFrom, chunks, size, width];
+        });
       });
     },
   };

@@ -4,12 +4,13 @@
  * Every case reads the same inputs and writes fresh bytes, so two memories can be compared after each. No result is a NaN:
  * which of two NaN bits comes out is not fixed by WebAssembly.
  */
-import type { ExpressionNode, FusedExpression, TensorSpec } from '@mindseye/tensor-core';
+import type { TensorSpec } from '@mindseye/tensor-core';
 import { createExpressions } from '../expressions/expressions.js';
 import { QUANTIZED_RUN, fixedBytes } from './matmul/quantized-row-products.js';
 import type { AttentionArguments } from './attention.js';
 import type { ModuleName } from './engine.js';
 import { F32_BYTES } from './host.js';
+import { SELF_TEST_COLUMNS, SELF_TEST_EXPRESSION, SELF_TEST_ROWS } from './self-test-expression.js';
 import type { Workspace } from './self-test-workspace.js';
 
 export interface SelfTestCase {
@@ -66,36 +67,7 @@ const CODES = [
   [8, 128],
 ] as const;
 
-const rows = 5;
-const columns = 75;
-
-const operand = (index: number): ExpressionNode => ({ kind: 'operand', operand: index, dtype: 'f32' });
-const apply = (op: string, ...inputs: readonly number[]): ExpressionNode => ({
-  kind: 'apply',
-  op,
-  attributes: {},
-  inputs,
-  dtype: 'f32',
-});
-
-/** exp(tanh(a * b) + b), and what it is of. */
-const MAP = [operand(0), operand(1), apply('mul', 0, 1), apply('tanh', 2), apply('add', 3, 1), apply('exp', 4)];
-const shape = [rows, columns];
-/** One module: compiling is what takes time here. */
-const EXPRESSION: FusedExpression = {
-  shape,
-  constants: [],
-  map: MAP,
-  results: [3, 5],
-  reduction: {
-    kind: 'sum',
-    axes: [1],
-    keepDimensions: false,
-    of: 5,
-    epilogue: [{ kind: 'reduced', dtype: 'f32' }, apply('sqrt', 0)],
-    results: [1],
-  },
-};
+const [rows, columns] = [SELF_TEST_ROWS, SELF_TEST_COLUMNS];
 
 /** Attention of one head; what its backward direction takes too. */
 function attend(w: Workspace): AttentionArguments {
@@ -294,11 +266,11 @@ export const SELF_TEST_CASES: readonly SelfTestCase[] = [
     run(w) {
       const expressions = createExpressions(w.kernels);
       const specs: TensorSpec[] = [
-        { shape, dtype: 'f32' },
+        { shape: [rows, columns], dtype: 'f32' },
         { shape: [columns], dtype: 'f32' },
       ];
       const pointers = [w.room(rows * columns), w.room(rows * columns), w.room(rows), w.at(1), w.at(800)];
-      expressions.bind(EXPRESSION, specs)(pointers, [...pointers.keys()]);
+      expressions.bind(SELF_TEST_EXPRESSION, specs)(pointers, [...pointers.keys()]);
     },
   },
 ];
