@@ -156,7 +156,7 @@ describe('a run', () => {
 
   test('the reference and the wasm device agree', async () => {
     const method = { ...microMethod, batchSize: 2 };
-    const run = async (on: typeof device): Promise<number[]> =>
+    const run = async (on: ReturnType<typeof createReferenceDevice>): Promise<number[]> =>
       (await runSteps(await startTrainer({ ...optionsOf(method), device: on }))).map(({ loss }) => loss);
     expect(largestDifference(await run(createWasmDevice()), await run(createReferenceDevice()))).toBeLessThan(1e-4);
   });

@@ -293,7 +293,9 @@ describe('transfers that break', () => {
         hub.takeFileRequests();
         await open();
         expect(new Uint8Array(await readFile(join(root(), 'blobs', sha256(long))))).toEqual(long);
-        expect(hub.takeFileRequests()).toEqual([left === 0 ? 'model.safetensors' : `model.safetensors bytes=${left}-`]);
+        // The transfer goes on after a cut, and may have come to its end before the signal was seen.
+        const rest = left === 0 ? 'model.safetensors' : `model.safetensors bytes=${left}-`;
+        expect(hub.takeFileRequests()).toEqual(left === long.length ? [] : [rest]);
       }),
       { numRuns: 15 },
     );

@@ -72,7 +72,8 @@ export function bankedRoots(
     },
     runStep(step, pointers, run) {
       const { fetched, stored } = moves[step]!;
-      const values = [...fetched, ...stored];
+      // The longest first: shorter ones at the same address are views of its beginning.
+      const values = [...fetched, ...stored].toSorted((a, b) => lengthOf(b) - lengthOf(a));
       if (values.length === 0) return run();
       const banked = values.map((value) => pointers[value]!);
       // A result that takes over its operand's place does so here too.
