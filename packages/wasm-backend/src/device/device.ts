@@ -1,7 +1,7 @@
 /**
- * The CPU device on WebAssembly: every value lives in one memory, kernels take byte offsets into it.
+ * The CPU device on WebAssembly: kernels work on one memory and take byte offsets into it.
  *
- * Roots have heap ranges of their own; the intermediates of a plan lie at the offsets that the plan has computed. Every op
+ * Roots have heap ranges of their own, large ones also in banks beside that memory (banks.ts); the intermediates of a plan lie at the offsets that the plan has computed. Every op
  * works: what has no kernel runs its own reference loops on views of the same memory.
  */
 import { type Device, byteSizeOf, sizeOf } from '@mindseye/tensor-core';

@@ -1,5 +1,5 @@
 /**
- * The two sides of a kernel family. A family *emits* its functions into a shared module (`KernelContext`) and later *binds*
+ * The two sides of a kernel family. A family *emits* its functions into a module of its own (`KernelContext`) and later *binds*
  * them to typed methods on a memory (`KernelHost`). Arguments are byte offsets and element counts; every range is checked
  * against the memory before a kernel runs, so a wrong offset is a `RangeError` that names it, never a silent overwrite of
  * what lies behind the memory's end.
@@ -30,8 +30,8 @@ export interface Division {
   readonly multiple?: number;
 }
 
-/** More parts than threads, so that a thread that is slow or late gets fewer. */
-const PARTS_PER_THREAD = 4;
+/** `divide` makes at most so many parts: more than threads, so that a thread that is slow or late gets fewer. */
+export const PARTS_PER_THREAD = 4;
 
 /** An instantiated kernel module and its memory. */
 export class KernelHost {

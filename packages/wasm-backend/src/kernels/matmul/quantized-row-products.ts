@@ -20,7 +20,7 @@ import { i32 } from '../../emit/index.js';
 import type { Expression, FunctionReference, Local } from '../../emit/index.js';
 import type { CodeBits } from '../dequantize.js';
 import { WIDENING } from '../half.js';
-import { F32_BYTES } from '../host.js';
+import { F32_BYTES, PARTS_PER_THREAD } from '../host.js';
 import type { ExportedKernel, KernelContext, KernelHost } from '../host.js';
 import { forEachVector, single } from '../vector-loop.js';
 import {
@@ -126,9 +126,6 @@ const AS_THEY_LIE = STORAGES.length;
 const FACTOR_BYTES = 4096;
 /** Codes that are worth a thread of their own, in bytes. */
 const CODE_GRAIN = 2 ** 17;
-/** More than `KernelHost.divide` makes. */
-const MOST_PARTS_PER_THREAD = 4;
-
 const productName = (unit: Unit): string => `quantizedRowProducts_${unitName(unit)}`;
 
 /** Emits the conversion of A, the blocks, and one product per unit. */
@@ -221,7 +218,7 @@ export function bindQuantizedRowProducts(host: KernelHost): QuantizedRowProductK
   const named = (nameOf: (unit: Unit) => string): ReadonlyMap<Unit, ExportedKernel> =>
     new Map(UNITS.map((unit) => [unit, host.kernel(nameOf(unit))]));
   const [fix, products] = [named(fixedPointName), named(productName)];
-  const mostParts = MOST_PARTS_PER_THREAD * host.threads;
+  const mostParts = PARTS_PER_THREAD * host.threads;
   const factorBytesOf = (units: number): number => Math.max(FACTOR_BYTES, Math.ceil(units / 4) * 16);
   const partBytes = (units: number): number => SLOT_BYTES + 2 * factorBytesOf(units);
   return {
